@@ -1,0 +1,60 @@
+/* Options: what can be configured, as tables beside the code that uses them.
+ *
+ * Core parses, checks and stores the values and generates --help, --print-default-config, the
+ * man page and docs/configuration.md from the same tables.
+ */
+#ifndef RESVD_OPTION_H
+#define RESVD_OPTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct resv_host;
+
+enum resv_option_type {
+    RESV_OPTION_INTEGER, /* decimal, minimum..maximum */
+    RESV_OPTION_BOOLEAN, /* on|off|true|false|yes|no */
+    RESV_OPTION_STRING,  /* any text; the empty text is allowed unless `required` */
+    RESV_OPTION_CHOICE,  /* one of `choices` */
+};
+
+struct resv_option {
+    const char *key; /* lower_case, unit last: "batch_wait_ms" */
+    enum resv_option_type type;
+    const char *default_text; /* as it would be written in the file */
+    int64_t minimum;          /* integers only, inclusive */
+    int64_t maximum;
+    const char *const *choices; /* choices only: NULL-terminated */
+    const char *unit;           /* "ms", "bytes", "seats"; NULL when it has none */
+    const char *help;           /* one sentence, no full stop needed by callers */
+    bool secret;                /* never printed; `key`_file is accepted too */
+    bool reloadable;            /* HUP may change it while running */
+    bool required;              /* strings only: the empty text is an error */
+    /* Strings only, may be NULL: a further check of a text that is not empty. False, and what is
+     * wrong in `why` ("'abc' has no port; write host:port"), which is shown behind file:line and
+     * key. For a secret, `why` must not repeat the text. */
+    bool (*check)(const char *text, char *why, size_t why_size);
+};
+
+/* One section of the file. A table is static and outlives the process's use of it. */
+struct resv_option_table {
+    const char *section; /* "server", "strategy.embedded", "database" */
+    const char *help;    /* what the section is about, one sentence */
+    const struct resv_option *options;
+    size_t count;
+};
+
+/* Values by table and position in it. Asking for another type than the table says aborts.
+ * Strings are owned by the host and live until close (a reload keeps the old one alive). */
+int64_t resv_option_integer(struct resv_host *host, const struct resv_option_table *table,
+                            size_t index);
+bool resv_option_boolean(struct resv_host *host, const struct resv_option_table *table,
+                         size_t index);
+const char *resv_option_string(struct resv_host *host, const struct resv_option_table *table,
+                               size_t index);
+/* Index into `choices`. */
+size_t resv_option_choice(struct resv_host *host, const struct resv_option_table *table,
+                          size_t index);
+
+#endif

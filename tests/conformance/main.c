@@ -1,0 +1,20 @@
+/* The conformance suite: what every strategy must do, whatever it is made of.
+ *
+ *   test_conformance STRATEGY [--section.key=value]...
+ *
+ * {tmp} in a value stands for a folder that is new for each test.
+ */
+#include "harness.h"
+#include "suite.h"
+
+int main(int argc, char **argv)
+{
+    if (!harness_arguments(argc, argv))
+        return 64;
+    int failed = run_seam_tests();
+    failed += run_reserve_tests();
+    failed += run_release_tests();
+    failed += run_lifecycle_tests();
+    failed += run_catalog_tests();
+    return failed == 0 ? 0 : 1;
+}

@@ -1,0 +1,9 @@
+/* The fake strategy, scripted through what is asked of it; the table is in fake_strategy.c. */
+#ifndef TESTS_FAKE_STRATEGY_H
+#define TESTS_FAKE_STRATEGY_H
+
+#include "resvd/strategy.h"
+
+extern const struct resv_strategy resv_strategy_fake;
+
+#endif

@@ -1,0 +1,321 @@
+/* Metrics: the edges of buckets, and that the text is what Prometheus reads. */
+#include <ctype.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "metrics/histogram.h"
+#include "metrics/metrics.h"
+#include "metrics/process.h"
+#include "routes/request_metrics.h"
+
+enum { SALES, DEPTH, WAIT, BATCH };
+static const struct resv_metric rows[] = {
+    [SALES] = {"sales_total", RESV_METRIC_COUNTER, "Sales."},
+    [DEPTH] = {"queue_depth", RESV_METRIC_GAUGE, "Depth."},
+    [WAIT] = {"wait_seconds", RESV_METRIC_HISTOGRAM_SECONDS, "Wait."},
+    [BATCH] = {"batch_size", RESV_METRIC_HISTOGRAM_COUNT, "Batch."},
+};
+static const struct resv_metric_table table = {rows, sizeof(rows) / sizeof(rows[0])};
+static const struct resv_metric other_rows[] = {{"other_total", RESV_METRIC_COUNTER, "Other."}};
+static const struct resv_metric_table other_table = {other_rows, 1};
+
+static struct metrics *metrics;
+static char *text;
+
+static int setup(void **state)
+{
+    (void)state;
+    metrics = metrics_create();
+    assert_non_null(metrics);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    free(text);
+    text = NULL;
+    metrics_destroy(metrics);
+    return 0;
+}
+
+static void render(void)
+{
+    size_t size;
+    free(text);
+    text = metrics_render(metrics, &size);
+    assert_non_null(text);
+    assert_int_equal(strlen(text), size);
+}
+
+static void expect_line(const char *line)
+{
+    size_t size = strlen(line);
+    for (const char *at = text; at != NULL && *at != '\0'; at = strchr(at, '\n') + 1) {
+        if (strncmp(at, line, size) == 0 && at[size] == '\n')
+            return;
+    }
+    fail_msg("no line %s in\n%s", line, text);
+}
+
+/* --- buckets --------------------------------------------------------------------------------- */
+
+static size_t bucket_of(enum resv_metric_type type, uint64_t value)
+{
+    struct histogram histogram = {{0}, 0};
+    const struct histogram_scale *scale = histogram_scale(type);
+    histogram_observe(&histogram, scale, value);
+    for (size_t i = 0; i <= scale->bounds_count; i++) {
+        if (histogram.buckets[i] != 0)
+            return i;
+    }
+    return SIZE_MAX;
+}
+
+static void test_bucket_edges(void **state)
+{
+    (void)state;
+    static const enum resv_metric_type types[] = {RESV_METRIC_HISTOGRAM_SECONDS,
+                                                  RESV_METRIC_HISTOGRAM_COUNT};
+    for (size_t t = 0; t < 2; t++) {
+        const struct histogram_scale *scale = histogram_scale(types[t]);
+        assert_int_equal(bucket_of(types[t], 0), 0);
+        for (size_t i = 0; i < scale->bounds_count; i++) {
+            assert_int_equal(bucket_of(types[t], scale->bounds[i] - 1),
+                             i > 0 && scale->bounds[i] - 1 == scale->bounds[i - 1] ? i - 1 : i);
+            assert_int_equal(bucket_of(types[t], scale->bounds[i]), i);
+            assert_int_equal(bucket_of(types[t], scale->bounds[i] + 1), i + 1);
+            double unit = types[t] == RESV_METRIC_HISTOGRAM_SECONDS ? 1e9 : 1;
+            double difference = strtod(scale->names[i], NULL) * unit - (double)scale->bounds[i];
+            assert_true(difference < 1e-3 && difference > -1e-3);
+        }
+        assert_int_equal(bucket_of(types[t], UINT64_MAX), scale->bounds_count);
+    }
+    assert_int_equal(histogram_scale(RESV_METRIC_HISTOGRAM_SECONDS)->bounds_count, 17);
+    assert_null(histogram_scale(RESV_METRIC_COUNTER));
+    assert_null(histogram_scale(RESV_METRIC_GAUGE));
+}
+
+/* --- the text -------------------------------------------------------------------------------- */
+
+static void test_values(void **state)
+{
+    (void)state;
+    assert_true(metrics_register(metrics, &table, "strategy=\"x\""));
+    assert_true(metrics_register(metrics, &table, "again=\"no-op\""));
+    assert_true(metrics_register(metrics, &other_table, NULL));
+    metrics_add(metrics, &table, SALES, UINT64_MAX - 1);
+    metrics_add(metrics, &other_table, 0, 3);
+    metrics_add(metrics, &table, SALES, 1);
+    metrics_set(metrics, &table, DEPTH, -5);
+    metrics_observe(metrics, &table, WAIT, 50000);
+    metrics_observe(metrics, &table, WAIT, 60000);
+    metrics_observe(metrics, &table, WAIT, 12000000001);
+    metrics_observe(metrics, &table, BATCH, 3);
+    render();
+    expect_line("# TYPE resvd_sales_total counter");
+    expect_line("# HELP resvd_sales_total Sales.");
+    expect_line("resvd_sales_total{strategy=\"x\"} 18446744073709551615");
+    expect_line("resvd_queue_depth{strategy=\"x\"} -5");
+    expect_line("resvd_other_total 3");
+    expect_line("# TYPE resvd_wait_seconds histogram");
+    expect_line("resvd_wait_seconds_bucket{strategy=\"x\",le=\"5e-05\"} 1");
+    expect_line("resvd_wait_seconds_bucket{strategy=\"x\",le=\"0.0001\"} 2");
+    expect_line("resvd_wait_seconds_bucket{strategy=\"x\",le=\"10\"} 2");
+    expect_line("resvd_wait_seconds_bucket{strategy=\"x\",le=\"+Inf\"} 3");
+    expect_line("resvd_wait_seconds_sum{strategy=\"x\"} 12.000110001");
+    expect_line("resvd_wait_seconds_count{strategy=\"x\"} 3");
+    expect_line("resvd_batch_size_bucket{strategy=\"x\",le=\"2\"} 0");
+    expect_line("resvd_batch_size_bucket{strategy=\"x\",le=\"5\"} 1");
+    expect_line("resvd_batch_size_sum{strategy=\"x\"} 3");
+}
+
+static void test_families(void **state)
+{
+    (void)state;
+    static const char *const labels[] = {"a=\"1\"", "a=\"2\"", "a=\"3\""};
+    struct metric_family *counter = metrics_register_family(metrics, &rows[SALES], labels, 3);
+    struct metric_family *gauge = metrics_register_family(metrics, &rows[DEPTH], labels, 3);
+    struct metric_family *wait = metrics_register_family(metrics, &rows[WAIT], labels, 3);
+    metric_family_add(counter, 1, 2);
+    metric_family_set(gauge, 2, -1);
+    metric_family_observe(wait, 0, 0);
+    render();
+    expect_line("resvd_sales_total{a=\"2\"} 2");
+    expect_line("resvd_queue_depth{a=\"3\"} -1");
+    expect_line("resvd_wait_seconds_bucket{a=\"1\",le=\"5e-05\"} 1");
+    expect_line("resvd_wait_seconds_sum{a=\"1\"} 0.000000000");
+    assert_null(strstr(text, "sales_total{a=\"1\"}")); /* zero: not rendered */
+    assert_null(strstr(text, "queue_depth{a=\"1\"}"));
+    assert_null(strstr(text, "wait_seconds_count{a=\"2\"}"));
+}
+
+static void collect(void *data)
+{
+    metrics_set(metrics, &table, DEPTH, *(const int64_t *)data);
+}
+
+static void test_collectors(void **state)
+{
+    (void)state;
+    int64_t depth = 7;
+    metrics_register(metrics, &table, NULL);
+    metrics_on_collect(metrics, collect, &depth);
+    render();
+    expect_line("resvd_queue_depth 7");
+    depth = 8;
+    render();
+    expect_line("resvd_queue_depth 8");
+}
+
+/* --- the grammar ----------------------------------------------------------------------------- */
+
+static bool ends_with(const char *name, const char *end)
+{
+    return strlen(name) >= strlen(end) && strcmp(name + strlen(name) - strlen(end), end) == 0;
+}
+
+/* Behind the name: {label="value",…}. Returns the byte behind it. */
+static const char *skip_labels(const char *at)
+{
+    if (*at != '{')
+        return at;
+    do {
+        at++;
+        assert_true(isalpha((unsigned char)*at) || *at == '_');
+        while (isalnum((unsigned char)*at) || *at == '_')
+            at++;
+        assert_memory_equal(at, "=\"", 2);
+        for (at += 2; *at != '"'; at++) {
+            assert_true((unsigned char)*at >= 0x20);
+            if (*at == '\\')
+                at++;
+        }
+        at++;
+    } while (*at == ',');
+    assert_int_equal(*at, '}');
+    return at + 1;
+}
+
+static void check_sample(const char *line, const char *family, const char *type)
+{
+    char name[128];
+    size_t size = strspn(line, "abcdefghijklmnopqrstuvwxyz0123456789_");
+    assert_in_range(size, 1, sizeof(name) - 1);
+    memcpy(name, line, size);
+    name[size] = '\0';
+    const char *at = skip_labels(line + size);
+    assert_int_equal(*at, ' ');
+    char *end;
+    strtod(at + 1, &end);
+    assert_int_equal(*end, '\n');
+    assert_true(end > at + 1);
+    assert_memory_equal(name, family, strlen(family));
+    const char *suffix = name + strlen(family);
+    if (strcmp(type, "histogram") == 0)
+        assert_true(strcmp(suffix, "_bucket") == 0 || strcmp(suffix, "_sum") == 0 ||
+                    strcmp(suffix, "_count") == 0);
+    else
+        assert_string_equal(suffix, "");
+    assert_true((strcmp(type, "counter") == 0) == ends_with(family, "_total"));
+}
+
+/* Every line is HELP, TYPE or a sample of the family that was announced just before; none twice. */
+static void check_text(void)
+{
+    char family[128] = "";
+    char type[32] = "";
+    for (const char *at = text; *at != '\0'; at = strchr(at, '\n') + 1) {
+        assert_non_null(strchr(at, '\n'));
+        if (strncmp(at, "# HELP ", 7) == 0) {
+            assert_int_equal(sscanf(at, "# HELP %127s", family), 1);
+            char head[160];
+            snprintf(head, sizeof(head), "# HELP %s ", family);
+            assert_ptr_equal(strstr(text, head), at);
+            type[0] = '\0';
+        } else if (strncmp(at, "# TYPE ", 7) == 0) {
+            char name[128];
+            assert_int_equal(sscanf(at, "# TYPE %127s %31s", name, type), 2);
+            assert_string_equal(name, family);
+        } else {
+            assert_true(type[0] != '\0');
+            check_sample(at, family, type);
+        }
+    }
+}
+
+static void test_grammar(void **state)
+{
+    (void)state;
+    static const char *const labels[] = {"a=\"1\",b=\"2\""};
+    static const struct resv_metric family = {"f_total", RESV_METRIC_COUNTER, "F."};
+    metrics_register(metrics, &table, "strategy=\"a\\\"b\"");
+    metrics_register(metrics, &other_table, "");
+    metric_family_add(metrics_register_family(metrics, &family, labels, 1), 0, 1);
+    metrics_observe(metrics, &table, WAIT, 1);
+    assert_true(request_metrics_open(metrics, "x"));
+    request_metrics_close();
+    render();
+    check_text();
+    expect_line("resvd_other_total 0");
+}
+
+static void test_process(void **state)
+{
+    (void)state;
+    struct process_figures before;
+    struct process_figures after;
+    process_read(&before);
+    assert_true(before.cpu_seconds >= 0);
+    assert_true(before.start_seconds > 1e9);
+    assert_true(before.resident_bytes > 0);
+    assert_true(before.virtual_bytes >= before.resident_bytes);
+    assert_true(before.open_fds >= 3);
+    int fd = dup(0);
+    process_read(&after);
+    assert_int_equal(after.open_fds, before.open_fds + 1);
+    close(fd);
+    assert_true(after.start_seconds >= before.start_seconds - 0.001 &&
+                after.start_seconds <= before.start_seconds + 0.001);
+    render();
+    static const char *const names[] = {
+        "\nprocess_cpu_seconds_total ",    "\nprocess_resident_memory_bytes ",
+        "\nprocess_virtual_memory_bytes ", "\nprocess_open_fds ",
+        "\nprocess_start_time_seconds ",   "\nresvd_build_info{version=\"",
+    };
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        assert_non_null(strstr(text, names[i]));
+}
+
+static void test_markdown(void **state)
+{
+    (void)state;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    assert_non_null(out);
+    metrics_print_markdown(&table, out);
+    fclose(out);
+    assert_string_equal(text, "| `resvd_sales_total` | counter | Sales. |\n"
+                              "| `resvd_queue_depth` | gauge | Depth. |\n"
+                              "| `resvd_wait_seconds` | histogram | Wait. |\n"
+                              "| `resvd_batch_size` | histogram | Batch. |\n");
+}
+
+#define ROW(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ROW(test_bucket_edges), ROW(test_values),  ROW(test_families), ROW(test_collectors),
+        ROW(test_grammar),      ROW(test_process), ROW(test_markdown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
