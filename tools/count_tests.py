@@ -17,6 +17,7 @@ import sys
 TAP_LINE = re.compile(r"^(not )?ok \d+\b(.*)$")
 PYTEST_LINE = re.compile(r"^=*\s*((?:\d+ [a-z]+(?:, )?)+) in [\d.]+s")
 PYTEST_SKIP = re.compile(r"^SKIPPED \[(\d+)\] (.*)$")
+PYTEST_FAILURE = re.compile(r"^(?:FAILED|ERROR) (.*)$")
 PYTEST_MEANING = {
     "passed": "passed",
     "xfailed": "passed",
@@ -33,13 +34,15 @@ class Count:
         self.passed = 0
         self.failed = 0
         self.skipped = 0
-        self.reasons = []
+        self.reasons = []  # of skips
+        self.failures = []
 
     def add(self, other):
         self.passed += other.passed
         self.failed += other.failed
         self.skipped += other.skipped
         self.reasons += other.reasons
+        self.failures += other.failures
 
     def __str__(self):
         return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
@@ -57,6 +60,7 @@ def count_tap(lines):
             count.reasons.append(match[2].split("# SKIP", 1)[1].strip() or "no reason given")
         elif match[1]:
             count.failed += 1
+            count.failures.append(match[2].strip(" -"))
         else:
             count.passed += 1
     return count
@@ -75,6 +79,9 @@ def count_pytest(lines):
         match = PYTEST_SKIP.match(line)
         if match:
             count.reasons.append(f"{match[2]} ({match[1]}x)")
+        match = PYTEST_FAILURE.match(line)
+        if match:
+            count.failures.append(match[1])
     return count
 
 
@@ -93,6 +100,8 @@ def count_program(entry):
             count.reasons.append(f"{entry['name']}: {lines[-1] if lines else 'no reason given'}")
     elif count.failed == 0:
         count.failed = 1
+        count.failures.append(f"ended with {result} ({entry.get('returncode')})")
+    count.failures = [f"{entry['name']}: {failure}" for failure in count.failures]
     return count
 
 
@@ -103,6 +112,7 @@ def count_fuzz(path):
             count.passed += 1
         else:
             count.failed += 1
+            count.failures.append(f"fuzz {target['name']}")
     return count
 
 
@@ -116,8 +126,8 @@ def count_folder(folder):
         for line in log.read_text().splitlines():
             count.add(count_program(json.loads(line)))
     if count.passed + count.failed + count.skipped == 0:
-        print(f"{folder}: nothing ran")
         count.failed = 1
+        count.failures.append("nothing ran")
     return count
 
 
@@ -126,6 +136,8 @@ def main():
     for name in sys.argv[1:]:
         count = count_folder(pathlib.Path(name))
         total.add(count)
+        for failure in count.failures:
+            print(f"{name}: FAILED: {failure}")
         for reason in count.reasons:
             print(f"{name}: skipped: {reason}")
         print(f"{name}: {count.passed} of {count.passed + count.failed + count.skipped} ok")

@@ -18,6 +18,7 @@ import sys
 import time
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
+UBSAN_OPTIONS = "halt_on_error=1:abort_on_error=1:print_stacktrace=1"
 
 
 def run_target(target, folder, seconds):
@@ -38,7 +39,8 @@ def run_target(target, folder, seconds):
     started = time.monotonic()
     with log.open("wb") as output:
         status = subprocess.run([str(part) for part in command], stdin=subprocess.DEVNULL,
-                                stdout=output, stderr=output, check=False).returncode
+                                stdout=output, stderr=output, check=False,
+                                env=os.environ | {"UBSAN_OPTIONS": UBSAN_OPTIONS}).returncode
     runs = [line.split()[-1] for line in log.read_text(errors="replace").splitlines()
             if line.startswith("stat::number_of_executed_units")]
     took = time.monotonic() - started

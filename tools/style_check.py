@@ -192,8 +192,10 @@ def rule_dead_files(tree):
     for path in tree.texts:
         name = pathlib.PurePath(path).name
         if path.endswith(".c"):
-            if not any(build_names(build, text, path) for build, text in builds.items()):
-                yield f"{path}:1: no meson.build names it"
+            if not (any(build_names(build, text, path) for build, text in builds.items())
+                    or any(names_word(text, name) for test, text in scripts.items()
+                           if test.startswith("tests/") and test.endswith(".py"))):
+                yield f"{path}:1: no meson.build and no script names it"
         elif path.endswith(".h") and name not in headers:
             yield f"{path}:1: nothing includes it"
         elif path.endswith((".py", ".sh")) and name != "conftest.py":

@@ -21,12 +21,14 @@ def test_cmocka_groups_are_summed():
     found = count("FAIL", CMOCKA)
     assert str(found) == "2 passed, 1 failed, 1 skipped"
     assert found.reasons == ["b"]
+    assert found.failures == ["x: c"]
 
 
 def test_pytest_line_is_read():
     found = count("FAIL", PYTEST)
     assert str(found) == "4 passed, 1 failed, 1 skipped"
     assert found.reasons == ["tests/test_x.py:3: no namespaces (1x)"]
+    assert found.failures == ["x: tests/test_x.py::test_y - assert 0"]
 
 
 def test_pytest_errors_are_failures():

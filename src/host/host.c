@@ -75,7 +75,7 @@ uint64_t host_turn_ns(const struct resv_host *host)
 
 static void timer_due(uv_timer_t *handle);
 
-static void rearm(struct resv_host *host)
+static void rearm(struct resv_host *host, uint64_t wait_min_ms)
 {
     if (host->firing)
         return;
@@ -86,8 +86,9 @@ static void rearm(struct resv_host *host)
     }
     uint64_t now_ns = uv_hrtime();
     uint64_t wait_ns = first->due_ns > now_ns ? first->due_ns - now_ns : 0;
+    uint64_t wait_ms = (wait_ns + NS_PER_MS - 1) / NS_PER_MS;
     uv_update_time(host->loop);
-    uv_timer_start(&host->timer, timer_due, (wait_ns + NS_PER_MS - 1) / NS_PER_MS, 0);
+    uv_timer_start(&host->timer, timer_due, wait_ms > wait_min_ms ? wait_ms : wait_min_ms, 0);
 }
 
 static void timer_due(uv_timer_t *handle)
@@ -103,7 +104,9 @@ static void timer_due(uv_timer_t *handle)
         timer->fired(timer);
     }
     host->firing = false;
-    rearm(host);
+    /* libuv fires again in the same turn what is due at once: timers that start each other without
+     * delay would keep the loop from everything else. */
+    rearm(host, 1);
 }
 
 void resv_timer_start(struct resv_host *host, struct resv_timer *timer, uint64_t delay_ms)
@@ -114,7 +117,7 @@ void resv_timer_start(struct resv_host *host, struct resv_timer *timer, uint64_t
     timer->due_ns = uv_hrtime() + delay_ms * NS_PER_MS + 1;
     timer_heap_insert(&host->timers, timer);
     if (timer_heap_first(&host->timers) == timer)
-        rearm(host);
+        rearm(host, 0);
 }
 
 void resv_timer_stop(struct resv_host *host, struct resv_timer *timer)

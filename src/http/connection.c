@@ -148,6 +148,8 @@ static struct connection *take_connection(struct http_server *server, struct lis
     server->connection_count[listener->kind]++;
     if (!connection->refused)
         server->served_count++;
+    if (server->tick.heap_index == 0) /* it rests while there are no connections */
+        resv_timer_start(server->config.host, &server->tick, DEADLINE_TICK_MS);
     return connection;
 }
 

@@ -138,7 +138,7 @@ void connection_read_start(struct connection *connection);
 void connection_resume(struct connection *connection);
 /* Answers a problem and ends the connection after it. */
 void connection_answer_fault(struct connection *connection, const char *slug, const char *detail);
-/* 408, or just the end where no exchange is to be had for it. */
+/* 408; where no exchange is to be had for it, the answers that are under way are the last ones. */
 void connection_time_out_request(struct connection *connection);
 
 /* connection_write.c */

@@ -57,6 +57,7 @@ void connection_answer_fault(struct connection *connection, const char *slug, co
 {
     struct exchange *exchange = take_exchange(connection);
     exchange->close_after = true;
+    exchange->head_only = connection->parser.line.method == METHOD_HEAD;
     connection->stop_parsing = true;
     connection->server->counters.faults++;
     routes_answer_problem(&exchange->call, slug, detail);
@@ -66,10 +67,12 @@ void connection_answer_fault(struct connection *connection, const char *slug, co
 
 void connection_time_out_request(struct connection *connection)
 {
-    if (has_room(connection))
+    if (has_room(connection)) {
         connection_answer_fault(connection, "request-timeout", "the request was not whole in time");
-    else
-        connection_close(connection);
+        return;
+    }
+    connection->stop_parsing = true;
+    connection->last->close_after = true; /* there is one: it took the connection's own exchange */
 }
 
 static void dispatch(struct connection *connection, bool early)

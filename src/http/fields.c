@@ -23,6 +23,7 @@ enum field field_by_name(struct text name)
         {{"host", 4}, FIELD_HOST},
         {{"expect", 6}, FIELD_EXPECT},
         {{"upgrade", 7}, FIELD_UPGRADE},
+        {{"connection", 10}, FIELD_CONNECTION},
         {{"content-type", 12}, FIELD_CONTENT_TYPE},
         {{"authorization", 13}, FIELD_AUTHORIZATION},
         {{"content-length", 14}, FIELD_CONTENT_LENGTH},
@@ -59,6 +60,19 @@ struct text field_trim(struct text value)
     return value;
 }
 
+bool field_list_has(struct text list, struct text wanted)
+{
+    for (;;) {
+        const char *comma = list.size == 0 ? NULL : memchr(list.data, ',', list.size);
+        size_t size = comma == NULL ? list.size : (size_t)(comma - list.data);
+        if (field_equal(field_trim((struct text){list.data, size}), wanted))
+            return true;
+        if (comma == NULL)
+            return false;
+        list = (struct text){comma + 1, list.size - size - 1};
+    }
+}
+
 /* A coding's name, and its parameters if it has any: token *(OWS ";" OWS token "=" word). */
 static bool coding_is_well_formed(struct text coding, struct text *name)
 {
@@ -74,7 +88,7 @@ static bool coding_is_well_formed(struct text coding, struct text *name)
     if (rest.data[0] != ';')
         return false;
     for (size_t k = 1; k < rest.size; k++) {
-        if (!is_token_byte(rest.data[k]) && strchr("=; \t\"", rest.data[k]) == NULL)
+        if (!is_token_byte(rest.data[k]) && memchr("=; \t\"", rest.data[k], 5) == NULL)
             return false;
     }
     return memchr(rest.data, '=', rest.size) != NULL;

@@ -13,6 +13,8 @@ bool field_bytes_allowed(struct text value);
 struct text field_trim(struct text value);
 /* Without regard to case. */
 bool field_equal(struct text a, struct text b);
+/* Whether a comma-separated list has this element, without regard to case. */
+bool field_list_has(struct text list, struct text wanted);
 /* Of one Transfer-Encoding value: RFC 9112 section 6.1, as strictly as the contract wants it. */
 enum transfer_coding transfer_coding_of(struct text value);
 

@@ -132,7 +132,7 @@ static void tick(struct resv_timer *timer)
         struct connection *connection = of_clock(due);
         server->counters.timeouts++;
         deadline_stop(due);
-        connection_answer_fault(connection, "request-timeout", "the request was not whole in time");
+        connection_time_out_request(connection);
     }
     while ((due = deadline_due(&server->idle, now_ms, timeouts->idle_ms)) != NULL) {
         server->counters.timeouts++;
@@ -153,7 +153,8 @@ static void tick(struct resv_timer *timer)
         server->counters.timeouts++;
         connection_close(connection);
     }
-    resv_timer_start(server->config.host, timer, DEADLINE_TICK_MS);
+    if (server->connection_count[LISTENER_API] + server->connection_count[LISTENER_ADMIN] > 0)
+        resv_timer_start(server->config.host, timer, DEADLINE_TICK_MS);
 }
 
 /* --- listeners ----------------------------------------------------------------------------------
@@ -354,7 +355,6 @@ struct http_server *http_server_create(const struct http_config *config)
     metrics_on_collect(config->metrics, collect, server);
     host_on_flush(config->host, flush, server);
     server->tick = (struct resv_timer){.fired = tick, .data = server};
-    resv_timer_start(config->host, &server->tick, DEADLINE_TICK_MS);
     return server;
 }
 

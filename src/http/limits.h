@@ -8,8 +8,9 @@
 #define HTTP_FIELDS_MAX                100
 #define HTTP_BODY_BYTES_MAX            16384
 #define HTTP_CHUNK_EXTENSION_BYTES_MAX 16384
-/* Chunk framing (size lines, CRLFs) of a body in the smallest chunks, with room to spare. */
-#define HTTP_CHUNK_FRAMING_BYTES_MAX   (16 * HTTP_BODY_BYTES_MAX)
+/* A body with its chunks' framing (size lines, CRLFs): 16 KiB of it in chunks of one byte take five
+ * times as much; the rest is room for extensions and leading zeros. */
+#define HTTP_FRAMED_BODY_BYTES_MAX     (16 * HTTP_BODY_BYTES_MAX)
 #define HTTP_PIPELINED_MAX             64
 #define HTTP_IDEMPOTENCY_KEY_BYTES_MAX 255
 

@@ -62,6 +62,8 @@ static struct text view_text(const struct parser *parser, const struct parser_vi
 {
     if (!view->present)
         return (struct text){NULL, 0};
+    if (view->size == 0)
+        return TEXT(""); /* there, but empty: not the same as absent */
     return (struct text){view->kept ? parser->kept + view->offset : view->data, view->size};
 }
 
@@ -71,23 +73,8 @@ static void view_open(struct parser *parser, struct parser_view *view)
     parser->open = view;
 }
 
-/* Adds bytes to the open view: by looking at them where they follow on, else by keeping. */
-static bool view_add(struct parser *parser, const char *data, size_t size)
-{
-    struct parser_view *view = parser->open;
-    if (!view->kept && (view->size == 0 || view->data + view->size == data)) {
-        if (view->size == 0)
-            view->data = data;
-        view->size += (uint32_t)size;
-        return true;
-    }
-    if (!keep_view(parser, view) || !keep_bytes(parser, data, size))
-        return false;
-    view->size += (uint32_t)size;
-    return true;
-}
-
-/* At the end of a read: the open view is kept last, so that it can grow. */
+/* At the end of a read, and when the open view must be kept before: it is kept last, so that it can
+ * grow. */
 static bool keep_all(struct parser *parser)
 {
     struct parser_view *views[] = {&parser->line_text, &parser->name, &parser->value,
@@ -101,6 +88,22 @@ static bool keep_all(struct parser *parser)
             return false;
     }
     return parser->open == NULL || keep_view(parser, parser->open);
+}
+
+/* Adds bytes to the open view: by looking at them where they follow on, else by keeping. */
+static bool view_add(struct parser *parser, const char *data, size_t size)
+{
+    struct parser_view *view = parser->open;
+    if (!view->kept && (view->size == 0 || view->data + view->size == data)) {
+        if (view->size == 0)
+            view->data = data;
+        view->size += (uint32_t)size;
+        return true;
+    }
+    if ((!view->kept && !keep_all(parser)) || !keep_bytes(parser, data, size))
+        return false;
+    view->size += (uint32_t)size;
+    return true;
 }
 
 /* --- llhttp's callbacks ------------------------------------------------------------------------
@@ -189,6 +192,10 @@ static int on_header_value_complete(llhttp_t *llhttp)
         else
             parser->expect_other = true;
         break;
+    case FIELD_CONNECTION:
+        parser->connection_close |= field_list_has(value, TEXT("close"));
+        parser->connection_keep_alive |= field_list_has(value, TEXT("keep-alive"));
+        break;
     case FIELD_UPGRADE:
         parser->upgrade = true;
         break;
@@ -244,7 +251,6 @@ static int on_body(llhttp_t *llhttp, const char *at, size_t length)
         view_open(parser, &parser->body);
     if (parser->body.size + length > HTTP_BODY_BYTES_MAX)
         return fail(parser, body_too_large);
-    parser->framing_bytes -= (uint32_t)length;
     return view_add(parser, at, length) ? 0 : fail(parser, out_of_memory);
 }
 
@@ -261,17 +267,29 @@ static int on_chunk_header(llhttp_t *llhttp)
     return 0;
 }
 
+static int count_extension(struct parser *parser, size_t bytes)
+{
+    static const struct http_fault too_large = {"content-too-large",
+                                                "chunk extensions are over 16,384 bytes"};
+    parser->extension_bytes += (uint32_t)bytes;
+    return parser->extension_bytes > HTTP_CHUNK_EXTENSION_BYTES_MAX ? fail(parser, too_large) : 0;
+}
+
 static int on_chunk_extension(llhttp_t *llhttp, const char *at, size_t length)
 {
     struct parser *parser = llhttp->data;
-    parser->extension_bytes += (uint32_t)length + 1; /* its ';' or '=' */
-    if (parser->extension_bytes > HTTP_CHUNK_EXTENSION_BYTES_MAX)
-        return fail(parser, (struct http_fault){"content-too-large",
-                                                "chunk extensions are over 16,384 bytes"});
-    if (!field_bytes_allowed((struct text){at, length}))
+    /* However the bytes are cut into reads, the first thing that is wrong decides. */
+    size_t left = HTTP_CHUNK_EXTENSION_BYTES_MAX - parser->extension_bytes;
+    if (!field_bytes_allowed((struct text){at, length < left ? length : left}))
         return fail(parser, (struct http_fault){"bad-request",
                                                 "a chunk extension has a control byte in it"});
-    return 0;
+    return count_extension(parser, length);
+}
+
+/* Its ';' or '='. */
+static int on_chunk_extension_complete(llhttp_t *llhttp)
+{
+    return count_extension(llhttp->data, 1);
 }
 
 static int on_message_complete(llhttp_t *llhttp)
@@ -290,6 +308,8 @@ static const llhttp_settings_t settings = {
     .on_chunk_header = on_chunk_header,
     .on_chunk_extension_name = on_chunk_extension,
     .on_chunk_extension_value = on_chunk_extension,
+    .on_chunk_extension_name_complete = on_chunk_extension_complete,
+    .on_chunk_extension_value_complete = on_chunk_extension_complete,
     .on_message_complete = on_message_complete,
 };
 
@@ -345,14 +365,18 @@ static enum parser_event feed_line(struct parser *parser, const char *data, size
     const char *end = memchr(start, '\n', size - *used);
     size_t length = end == NULL ? size - *used : (size_t)(end - start);
     struct parser_view *view = &parser->line_text;
-    if (view->size + length > REQUEST_LINE_BYTES_MAX + 1) {
-        if (!view_add(parser, start, REQUEST_LINE_BYTES_MAX + 1 - view->size))
-            return fault_event(parser, out_of_memory);
-        return fault_event(parser, request_line_too_long(view_text(parser, view)));
-    }
     struct text before = view_text(parser, view);
     if (length > 0 && before.size > 0 && before.data[before.size - 1] == '\r')
         return fault_event(parser, bare_carriage_return);
+    if (view->size + length > REQUEST_LINE_BYTES_MAX + 1) {
+        size_t fits = REQUEST_LINE_BYTES_MAX + 1 - view->size;
+        struct http_fault bytes_fault = request_line_check_bytes((struct text){start, fits});
+        if (bytes_fault.slug != NULL)
+            return fault_event(parser, bytes_fault);
+        if (!view_add(parser, start, fits))
+            return fault_event(parser, out_of_memory);
+        return fault_event(parser, request_line_too_long(view_text(parser, view)));
+    }
     if (length > 0 && !view_add(parser, start, length))
         return fault_event(parser, out_of_memory);
     *used += length;
@@ -360,16 +384,18 @@ static enum parser_event feed_line(struct parser *parser, const char *data, size
     bool carriage_return = line.size > 0 && line.data[line.size - 1] == '\r';
     if (carriage_return)
         line.size--;
-    if (end == NULL) {
-        struct http_fault fault =
-            request_line_check_bytes((struct text){start, length - (carriage_return ? 1 : 0)});
-        return fault.slug == NULL ? PARSER_MORE : fault_event(parser, fault);
-    }
+    /* Before the line is judged, so that it does not matter when its end comes. */
+    size_t checked = length > 0 && carriage_return ? length - 1 : length;
+    struct http_fault fault = request_line_check_bytes((struct text){start, checked});
+    if (fault.slug != NULL)
+        return fault_event(parser, fault);
+    if (end == NULL)
+        return PARSER_MORE;
     ++*used;
     if (!carriage_return)
         return fault_event(
             parser, (struct http_fault){"bad-request", "the request line ends in a bare LF"});
-    struct http_fault fault = request_line_parse(line, &parser->line);
+    fault = request_line_parse(line, &parser->line);
     if (fault.slug != NULL)
         return fault_event(parser, fault);
     view->size = (uint32_t)line.size;
@@ -422,7 +448,8 @@ static enum parser_event feed_head(struct parser *parser, const char *data, size
         return event;
     parser->field_bytes -= 2;
     parser->stage = PARSER_BODY;
-    parser->keep_alive = llhttp_should_keep_alive(&parser->llhttp) != 0 && !parser->upgrade;
+    parser->keep_alive = (parser->line.version_minor > 0 || parser->connection_keep_alive) &&
+                         !parser->connection_close && !parser->upgrade;
     llhttp_resume(&parser->llhttp);
     bool body = parser->coding == CODING_CHUNKED || parser->llhttp.content_length > 0;
     if (parser->expect_continue && body && parser->line.version_minor > 0)
@@ -430,15 +457,18 @@ static enum parser_event feed_head(struct parser *parser, const char *data, size
     return PARSER_MORE;
 }
 
+/* One slice of the body, no more of it than the limit on a body and its framing allows. */
 static enum parser_event feed_body(struct parser *parser, const char *data, size_t size,
                                    size_t *used)
 {
     const char *start = data + *used;
-    size_t left = size - *used;
-    parser->framing_bytes += (uint32_t)left;
-    llhttp_errno_t error = llhttp_execute(&parser->llhttp, start, left);
+    size_t limit = HTTP_FRAMED_BODY_BYTES_MAX - parser->framed_bytes;
+    size_t slice = size - *used < limit ? size - *used : limit;
+    llhttp_errno_t error = llhttp_execute(&parser->llhttp, start, slice);
     if (error == HPE_PAUSED) {
-        *used = (size_t)(llhttp_get_error_pos(&parser->llhttp) - data);
+        size_t fed = (size_t)(llhttp_get_error_pos(&parser->llhttp) - start);
+        *used += fed;
+        parser->framed_bytes += (uint32_t)fed;
         if (parser->stage != PARSER_TRAILER)
             return PARSER_REQUEST;
         llhttp_resume(&parser->llhttp);
@@ -446,10 +476,11 @@ static enum parser_event feed_body(struct parser *parser, const char *data, size
     }
     if (error != HPE_OK)
         return llhttp_fault(parser, error);
-    if (parser->framing_bytes > HTTP_CHUNK_FRAMING_BYTES_MAX)
+    *used += slice;
+    parser->framed_bytes += (uint32_t)slice;
+    if (parser->framed_bytes >= HTTP_FRAMED_BODY_BYTES_MAX)
         return fault_event(
             parser, (struct http_fault){"content-too-large", "the chunks' framing is too large"});
-    *used = size;
     return PARSER_MORE;
 }
 

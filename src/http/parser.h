@@ -39,6 +39,7 @@ enum field {
     FIELD_CONTENT_LENGTH,
     FIELD_TRANSFER_ENCODING,
     FIELD_EXPECT,
+    FIELD_CONNECTION,
     FIELD_UPGRADE,
     FIELD_COUNT,
     FIELD_OTHER = FIELD_COUNT,
@@ -68,13 +69,15 @@ struct parser {
     bool expect_continue;
     bool expect_other;
     bool upgrade;
+    bool connection_close;
+    bool connection_keep_alive;
     bool keep_alive;
     bool header_repeated;
     enum transfer_coding coding;
     uint8_t field_count[FIELD_COUNT];
     uint16_t fields;
     uint32_t field_bytes;
-    uint32_t framing_bytes;
+    uint32_t framed_bytes; /* of the body with its chunks' framing */
     uint32_t extension_bytes;
     enum field field;
     struct request_line line;

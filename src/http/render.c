@@ -77,7 +77,7 @@ void render_clock_update(struct render_clock *clock, int64_t wall_ms)
     static const char days[] = "SunMonTueWedThuFriSat";
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     int64_t second = wall_ms / 1000;
-    if (second == clock->second)
+    if (second == clock->second && clock->date[0] != '\0')
         return;
     clock->second = second;
     time_t now = (time_t)second;

@@ -43,17 +43,6 @@ static const uint8_t classes[256] = {
 #undef S
 #undef T
 
-static const char *const method_names[METHOD_COUNT] = {
-    [METHOD_GET] = "GET",     [METHOD_HEAD] = "HEAD",     [METHOD_POST] = "POST",
-    [METHOD_PUT] = "PUT",     [METHOD_DELETE] = "DELETE", [METHOD_OPTIONS] = "OPTIONS",
-    [METHOD_PATCH] = "PATCH", [METHOD_TRACE] = "TRACE",   [METHOD_CONNECT] = "CONNECT",
-};
-
-const char *http_method_name(enum http_method method)
-{
-    return method_names[method];
-}
-
 static bool is_class(char byte, enum byte_class class)
 {
     return (classes[(uint8_t)byte] & class) != 0;
@@ -215,8 +204,8 @@ static struct http_fault parse_version(struct text version, struct request_line 
 static bool find_method(struct text name, enum http_method *method)
 {
     for (enum http_method i = 0; i < METHOD_COUNT; i++) {
-        if (strlen(method_names[i]) == name.size &&
-            memcmp(method_names[i], name.data, name.size) == 0) {
+        const char *known = http_method_name(i);
+        if (strlen(known) == name.size && memcmp(known, name.data, name.size) == 0) {
             *method = i;
             return true;
         }

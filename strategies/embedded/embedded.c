@@ -78,8 +78,7 @@ const struct resv_metric_table embedded_metrics = {
     .count = sizeof metrics / sizeof metrics[0],
 };
 
-/* --- what the link says -------------------------------------------------------------------------
- */
+/* --- what the link says ----------------------------------------------------------------------- */
 
 static void link_opened(void *data)
 {
@@ -140,8 +139,7 @@ static void link_closed(void *data)
     resv_host_closed(host);
 }
 
-/* --- the seam -----------------------------------------------------------------------------------
- */
+/* --- the seam --------------------------------------------------------------------------------- */
 
 static bool allocate_messages(struct embedded *embedded)
 {

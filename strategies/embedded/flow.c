@@ -33,8 +33,7 @@ static void say_sold_out(struct embedded *embedded, struct resv_op *op)
     embedded_complete(embedded, op, RESV_SOLD_OUT);
 }
 
-/* --- to the writer ------------------------------------------------------------------------------
- */
+/* --- to the writer ---------------------------------------------------------------------------- */
 
 static void fill_item(struct sqlite_item *item, struct resv_op *op)
 {
@@ -95,8 +94,7 @@ static void feed_writer(struct embedded *embedded)
     sqlite_link_apply(embedded->link, batch);
 }
 
-/* --- to the reader ------------------------------------------------------------------------------
- */
+/* --- to the reader ---------------------------------------------------------------------------- */
 
 static void fill_lookup(struct embedded *embedded, struct sqlite_lookup *item, struct resv_op *op)
 {
@@ -131,8 +129,7 @@ static void feed_reader(struct embedded *embedded)
     }
 }
 
-/* --- the flush point ----------------------------------------------------------------------------
- */
+/* --- the flush point -------------------------------------------------------------------------- */
 
 /* Sorts what has arrived, as much of it as was there when the call began. */
 static void take_arrived(struct embedded *embedded)
@@ -215,8 +212,7 @@ void embedded_flush(struct resv_deferred *deferred)
     }
 }
 
-/* --- back from the writer -----------------------------------------------------------------------
- */
+/* --- back from the writer --------------------------------------------------------------------- */
 
 static void learn_from_batch(struct embedded *embedded, const struct sqlite_batch *batch)
 {
@@ -267,8 +263,7 @@ void embedded_batch_done(struct sqlite_batch *batch)
     embedded_schedule(embedded);
 }
 
-/* --- back from the reader -----------------------------------------------------------------------
- */
+/* --- back from the reader --------------------------------------------------------------------- */
 
 static void finish_lookup(struct embedded *embedded, struct resv_op *op,
                           const struct sqlite_lookup *item)
@@ -301,6 +296,7 @@ static void finish_check(struct embedded *embedded, struct resv_op *op,
         op->reservation = item->reservation;
         op->reservation.replay = true;
         bool same = item->reservation.concert_id == op->concert_id &&
+                    item->reservation.member_id == op->member_id &&
                     item->reservation.quantity == op->quantity;
         embedded_complete(embedded, op, same ? RESV_GRANTED : RESV_KEY_REUSED);
         return;
@@ -340,8 +336,7 @@ void embedded_lookups_done(struct sqlite_lookups *lookups)
     embedded_schedule(embedded);
 }
 
-/* --- the drain's deadline -----------------------------------------------------------------------
- */
+/* --- the drain's deadline --------------------------------------------------------------------- */
 
 void embedded_abandon(struct embedded *embedded)
 {

@@ -43,8 +43,7 @@ const struct resv_metric_table sqlite_link_metrics = {
     .count = sizeof metrics / sizeof metrics[0],
 };
 
-/* --- from the workers' threads -----------------------------------------------------------------
- */
+/* --- from the workers' threads ---------------------------------------------------------------- */
 
 void sqlite_link_finished(struct sqlite_link *link, struct sqlite_message *message)
 {
@@ -71,8 +70,7 @@ void sqlite_link_report(struct sqlite_link *link, const struct sqlite_writer_rep
     pthread_mutex_unlock(&link->mutex);
 }
 
-/* --- the loop ----------------------------------------------------------------------------------
- */
+/* --- the loop --------------------------------------------------------------------------------- */
 
 static void say_health(struct sqlite_link *link, uint64_t latency_ns)
 {
@@ -207,8 +205,7 @@ void sqlite_link_interrupt(struct sqlite_link *link)
     atomic_store(&link->interrupted, true);
 }
 
-/* --- start -------------------------------------------------------------------------------------
- */
+/* --- start ------------------------------------------------------------------------------------ */
 
 static void open_failed(struct sqlite_link *link, int exit_code, const char *message)
 {
@@ -249,12 +246,13 @@ static void worker_opened(struct sqlite_link *link, struct sqlite_message *messa
         open_failed(link, worker->problem.exit_code, worker->problem.message);
         return;
     }
+    link->workers_opened++;
     if (link->state != SQLITE_LINK_STARTING)
         return;
     if (worker == &link->writer.worker) {
         start_worker(link, &link->reader.worker);
         start_worker(link, &link->scanner.worker);
-    } else if (link->reader.worker.opened && link->scanner.worker.opened) {
+    } else if (link->workers_opened == 3) {
         opened(link);
     }
 }
@@ -275,8 +273,7 @@ void sqlite_link_start(struct sqlite_link *link)
     start_worker(link, &link->writer.worker);
 }
 
-/* --- close -------------------------------------------------------------------------------------
- */
+/* --- close ------------------------------------------------------------------------------------ */
 
 static void free_link(struct sqlite_link *link)
 {
@@ -340,8 +337,7 @@ void sqlite_link_close(struct sqlite_link *link)
     go_on_closing(link);
 }
 
-/* --- create ------------------------------------------------------------------------------------
- */
+/* --- create ----------------------------------------------------------------------------------- */
 
 struct sqlite_link *sqlite_link_create(struct resv_host *host,
                                        const struct sqlite_link_config *config,

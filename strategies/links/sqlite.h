@@ -82,7 +82,7 @@ struct sqlite_message {
     void (*finished)(struct sqlite_link *link, struct sqlite_message *message);
 };
 
-/* --- batches: many reservations and releases, one transaction ------------------------------- */
+/* --- batches: many reservations and releases, one transaction --------------------------------- */
 
 enum sqlite_item_kind { SQLITE_ITEM_RESERVE, SQLITE_ITEM_RELEASE };
 
@@ -124,7 +124,7 @@ struct sqlite_batch {
  * later one of the same batch. */
 void sqlite_link_apply(struct sqlite_link *link, struct sqlite_batch *batch);
 
-/* --- lookups: committed facts --------------------------------------------------------------- */
+/* --- lookups: committed facts ----------------------------------------------------------------- */
 
 struct sqlite_lookup {
     bool want_reservation;

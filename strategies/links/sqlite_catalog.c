@@ -92,8 +92,7 @@ static enum resv_outcome list_concerts(struct sqlite_reader *reader, struct resv
     return RESV_FOUND;
 }
 
-/* --- audit -------------------------------------------------------------------------------------
- */
+/* --- audit ------------------------------------------------------------------------------------ */
 
 static int read_audit_lines(struct sqlite_reader *reader, struct resv_audit_line **lines,
                             size_t *count)
@@ -210,8 +209,7 @@ enum resv_outcome sqlite_catalog_read(struct sqlite_reader *reader, struct resv_
     return RESV_UNAVAILABLE;
 }
 
-/* --- the way through the workers ----------------------------------------------------------------
- */
+/* --- the way through the workers -------------------------------------------------------------- */
 
 static void run_read(struct sqlite_worker *worker, struct sqlite_message *message)
 {

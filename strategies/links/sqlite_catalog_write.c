@@ -74,8 +74,7 @@ static int create_members(struct sqlite_writer *writer, struct resv_catalog_requ
     return error;
 }
 
-/* --- update ------------------------------------------------------------------------------------
- */
+/* --- update ----------------------------------------------------------------------------------- */
 
 static int read_concert(struct sqlite_writer *writer, int64_t id, bool *found,
                         struct resv_concert *concert)
@@ -171,8 +170,7 @@ static int update_concert(struct sqlite_writer *writer, struct resv_op *op,
     return error;
 }
 
-/* --- reset -------------------------------------------------------------------------------------
- */
+/* --- reset ------------------------------------------------------------------------------------ */
 
 static int reset(struct sqlite_writer *writer, const struct resv_catalog_request *request)
 {
@@ -198,8 +196,7 @@ static int reset(struct sqlite_writer *writer, const struct resv_catalog_request
     return error;
 }
 
-/* --- all ---------------------------------------------------------------------------------------
- */
+/* --- all -------------------------------------------------------------------------------------- */
 
 static int is_interrupted(void *data)
 {

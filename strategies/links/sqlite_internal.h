@@ -21,7 +21,7 @@ struct sqlite_problem {
     char message[PATH_MAX + 512];
 };
 
-/* --- the file (sqlite_file.c, sqlite_schema.c) ----------------------------------------------- */
+/* --- the file (sqlite_file.c, sqlite_schema.c) ------------------------------------------------ */
 
 struct sqlite_file {
     char path[PATH_MAX]; /* absolute, symbolic links resolved */
@@ -52,7 +52,7 @@ int sqlite_schema_migrate(sqlite3 *handle, int64_t from_version, int64_t wall_ms
 /* The first column of the first row; SQLite's error code, SQLITE_NOTFOUND without a row. */
 int sqlite_query_integer(sqlite3 *handle, const char *sql, int64_t *value);
 
-/* --- statements ------------------------------------------------------------------------------ */
+/* --- statements ------------------------------------------------------------------------------- */
 
 int sqlite_statements_prepare(sqlite3 *handle, const char *const *sql, sqlite3_stmt **statements,
                               size_t count);
@@ -77,7 +77,7 @@ int sqlite_reservation_from_row(sqlite3_stmt *row, struct resv_reservation *rese
     "SELECT concert_id, member_id, quantity, status FROM reservations WHERE id = ?1"
 #define SQLITE_LIVE_STATUSES "(1, 2)" /* HELD, CONFIRMED */
 
-/* --- workers (sqlite_worker.c) --------------------------------------------------------------- */
+/* --- workers (sqlite_worker.c) ---------------------------------------------------------------- */
 
 /* A thread with its own connection and an inbox. */
 struct sqlite_worker {
@@ -125,7 +125,7 @@ void sqlite_worker_stop(struct sqlite_worker *worker);
 /* From a worker to the loop. */
 void sqlite_link_finished(struct sqlite_link *link, struct sqlite_message *message);
 
-/* --- the writer (sqlite_writer.c, sqlite_batch.c) -------------------------------------------- */
+/* --- the writer (sqlite_writer.c, sqlite_batch.c) --------------------------------------------- */
 
 enum sqlite_writer_state {
     SQLITE_WRITER_GOOD,
@@ -205,7 +205,7 @@ void sqlite_writer_failed(struct sqlite_writer *writer, int error);
 enum resv_outcome sqlite_writer_commit(struct sqlite_writer *writer);
 void sqlite_batch_run(struct sqlite_worker *worker, struct sqlite_message *message);
 
-/* --- the readers (sqlite_reader.c) ----------------------------------------------------------- */
+/* --- the readers (sqlite_reader.c) ------------------------------------------------------------ */
 
 enum sqlite_reader_statement {
     READ_BEGIN,
@@ -229,7 +229,7 @@ struct sqlite_reader {
 void sqlite_reader_init(struct sqlite_reader *reader, struct sqlite_link *link, const char *name);
 void sqlite_lookups_run(struct sqlite_worker *worker, struct sqlite_message *message);
 
-/* --- the catalog (sqlite_catalog.c, sqlite_catalog_write.c) ---------------------------------- */
+/* --- the catalog (sqlite_catalog.c, sqlite_catalog_write.c) ----------------------------------- */
 
 struct sqlite_catalog_message {
     struct sqlite_message message;
@@ -249,7 +249,7 @@ enum resv_outcome sqlite_catalog_read(struct sqlite_reader *reader, struct resv_
 void sqlite_concert_from_row(sqlite3_stmt *row, struct resv_concert *concert);
 #define SQLITE_CONCERT_COLUMNS "id, title, venue, starts_at, capacity, sold, member_limit"
 
-/* --- the link (sqlite.c) --------------------------------------------------------------------- */
+/* --- the link (sqlite.c) ---------------------------------------------------------------------- */
 
 enum sqlite_link_state {
     SQLITE_LINK_CREATED,
@@ -274,6 +274,7 @@ struct sqlite_link {
     enum sqlite_link_state state;
     bool async_open;
     uv_async_t async;
+    size_t workers_opened;
     struct sqlite_writer writer;
     struct sqlite_reader reader;
     struct sqlite_reader scanner;

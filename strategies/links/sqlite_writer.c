@@ -142,8 +142,7 @@ static void writer_close(struct sqlite_worker *worker)
     sqlite_file_release(&writer->file);
 }
 
-/* --- transactions ------------------------------------------------------------------------------
- */
+/* --- transactions ----------------------------------------------------------------------------- */
 
 int sqlite_writer_begin(struct sqlite_writer *writer)
 {
@@ -212,8 +211,7 @@ enum resv_outcome sqlite_writer_commit(struct sqlite_writer *writer)
     return RESV_UNKNOWN;
 }
 
-/* --- recovery ----------------------------------------------------------------------------------
- */
+/* --- recovery --------------------------------------------------------------------------------- */
 
 /* A transaction that changes nothing, to see whether one can be committed. */
 static bool probe(struct sqlite_writer *writer)
@@ -261,8 +259,7 @@ static void recover(struct sqlite_writer *writer)
     writer->retry_at_ns = sqlite_monotonic_ns() + writer->retry_ms * 1000000;
 }
 
-/* --- checkpoints -------------------------------------------------------------------------------
- */
+/* --- checkpoints ------------------------------------------------------------------------------ */
 
 /* Moves the log into the file, so that the next transaction starts the log over. A scan under way
  * still needs the log: then what can be moved is, and it is tried again a quarter later. */

@@ -61,7 +61,8 @@ bool request_reserve(struct harness *harness, struct request *request, const str
                      int64_t concert_id, int64_t member_id, int64_t quantity);
 bool request_of_id(struct harness *harness, struct request *request, enum resv_op_kind kind,
                    const struct resv_id *id);
-/* request->catalog is filled by the caller; what it points to is freed by request_free. */
+/* request->catalog is filled by the caller, and holds the result once done; request_free frees what
+ * it points to. */
 bool request_catalog(struct harness *harness, struct request *request, enum resv_op_kind kind,
                      int64_t concert_id, int64_t member_id);
 void request_free(struct request *request);

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "op/catalog_request.h"
+
 void make_id(struct harness *harness, struct resv_id *id)
 {
     resv_random_bytes(harness->host, id->bytes, RESV_ID_SIZE);
@@ -28,6 +30,10 @@ static void on_done(struct resv_op *op)
     request->op = NULL;
     request->outcome = op->outcome;
     request->reservation = op->reservation;
+    if (op->catalog != NULL) { /* the dispatcher frees what we leave there */
+        request->catalog = *op->catalog;
+        *op->catalog = (struct resv_catalog_request){0};
+    }
     request->completions++;
     assert_int_equal(request->completions, 1);
 }
@@ -88,7 +94,9 @@ bool request_catalog(struct harness *harness, struct request *request, enum resv
         return false;
     op->concert_id = concert_id;
     op->member_id = member_id;
-    op->catalog = &request->catalog;
+    op->catalog = catalog_request_create();
+    assert_non_null(op->catalog);
+    *op->catalog = request->catalog;
     submit(harness, request);
     return true;
 }

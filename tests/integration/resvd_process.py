@@ -16,8 +16,6 @@ from raw_http import Connection, Response, ask
 
 BUILD_DIR = Path(os.environ.get("RESVD_BUILD_DIR", Path(__file__).resolve().parents[2] / "build"))
 START_TIMEOUT_S = 30.0
-# Sanitized binaries are slower and larger: tests that judge time or memory ask for this.
-IS_SANITIZED = bool(os.environ.get("RESVD_TEST_SANITIZED"))
 
 
 def child_environment(more: dict | None) -> dict:
@@ -31,6 +29,11 @@ def find_binary(name: str) -> Path:
         if path.is_file():
             return path
     raise FileNotFoundError(f"no {name} in {BUILD_DIR}; set RESVD_BUILD_DIR")
+
+
+def is_sanitized() -> bool:
+    """Such binaries are slower and keep freed memory: for tests that judge time or memory."""
+    return b"__asan_init" in find_binary("resvd-fake").read_bytes()
 
 
 def free_port() -> int:
@@ -63,6 +66,7 @@ class Resvd:
         strategy: str = "embedded",
         arguments: list[str] | None = None,
         environment: dict | None = None,
+        wrapper: list[str] | None = None,
         preexec=None,
         wait: bool = True,
         **options,
@@ -82,7 +86,8 @@ class Resvd:
         if strategy == "embedded":
             values["strategy__embedded__file"] = str(self.file)
         values.update(options)
-        self.command = [str(find_binary(binary)), f"--strategy={strategy}"]
+        self.file = Path(values.get("strategy__embedded__file") or self.file)
+        self.command = [*(wrapper or []), str(find_binary(binary)), f"--strategy={strategy}"]
         for key, value in values.items():
             if value is not None:
                 self.command.append(f"--{key.replace('__', '.')}={value}")

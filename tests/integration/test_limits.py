@@ -8,7 +8,7 @@ import time
 
 import pytest
 from raw_http import connect, make_request, parse_all, parse_response
-from resvd_process import IS_SANITIZED
+from resvd_process import is_sanitized
 
 MEBIBYTE = 1 << 20
 
@@ -203,7 +203,7 @@ def read_everything(sock) -> bytes:
 
 def test_slow_readers_hold_bounded_memory(start_fake):
     """60 clients ask for far more than they read: what waits for them stays within the limit."""
-    if IS_SANITIZED:
+    if is_sanitized():
         limit = 256 * MEBIBYTE  # the sanitizer keeps freed memory for a while
     else:
         limit = 24 * MEBIBYTE

@@ -13,8 +13,7 @@
 
 #define WAIT_MS_MAX 20000
 
-/* --- the host ----------------------------------------------------------------------------------
- */
+/* --- the host --------------------------------------------------------------------------------- */
 
 uint64_t resv_now_ns(struct resv_host *host)
 {
@@ -82,8 +81,7 @@ void resv_op_complete(struct resv_host *host, struct resv_op *op, enum resv_outc
     op->outcome = outcome;
 }
 
-/* --- the loop ----------------------------------------------------------------------------------
- */
+/* --- the loop --------------------------------------------------------------------------------- */
 
 static void too_long(uv_timer_t *timer)
 {
@@ -109,23 +107,27 @@ static void tick(uv_timer_t *timer)
     *(bool *)timer->data = true;
 }
 
+void fixture_run_ms(struct fixture *fixture, uint64_t milliseconds)
+{
+    bool passed = false;
+    uv_timer_t timer;
+    uv_timer_init(&fixture->host.loop, &timer);
+    timer.data = &passed;
+    uv_timer_start(&timer, tick, milliseconds, 0);
+    fixture_run_until(fixture, &passed);
+    uv_close((uv_handle_t *)&timer, NULL);
+    uv_run(&fixture->host.loop, UV_RUN_NOWAIT);
+}
+
 void fixture_run_until_health(struct fixture *fixture, enum resv_health_state health)
 {
     for (int rounds = 0; fixture->host.health != health; rounds++) {
-        bool passed = false;
-        uv_timer_t timer;
-        uv_timer_init(&fixture->host.loop, &timer);
-        timer.data = &passed;
-        uv_timer_start(&timer, tick, 5, 0);
-        fixture_run_until(fixture, &passed);
-        uv_close((uv_handle_t *)&timer, NULL);
-        uv_run(&fixture->host.loop, UV_RUN_NOWAIT);
+        fixture_run_ms(fixture, 5);
         assert_true(rounds < WAIT_MS_MAX / 5);
     }
 }
 
-/* --- the link ----------------------------------------------------------------------------------
- */
+/* --- the link --------------------------------------------------------------------------------- */
 
 static void on_opened(void *data)
 {
@@ -233,8 +235,7 @@ void fixture_close(struct fixture *fixture)
     assert_int_equal(uv_loop_close(&fixture->host.loop), 0);
 }
 
-/* --- batches, lookups, catalog -----------------------------------------------------------------
- */
+/* --- batches, lookups, catalog ---------------------------------------------------------------- */
 
 struct sqlite_item item_reserve(struct fixture *fixture, int64_t concert_id, int64_t member_id)
 {
@@ -307,6 +308,18 @@ enum resv_outcome fixture_catalog(struct fixture *fixture, struct resv_op *op)
     while (op->state == RESV_OP_SUBMITTED)
         uv_run(&fixture->host.loop, UV_RUN_ONCE);
     return op->outcome;
+}
+
+void fixture_set_limit(struct fixture *fixture, int64_t concert_id, int64_t limit)
+{
+    struct resv_concert concert = {.member_limit = limit};
+    struct resv_catalog_request request = {
+        .concerts = &concert, .count = 1, .fields = RESV_CONCERT_MEMBER_LIMIT};
+    struct resv_op update = {
+        .kind = RESV_OP_CONCERT_UPDATE, .concert_id = concert_id, .catalog = &request};
+    assert_int_equal(fixture_catalog(fixture, &update), RESV_STORED);
+    assert_int_equal(concert.member_limit, limit);
+    assert_int_equal(fixture->concert_changed, concert_id);
 }
 
 int64_t fixture_sold(struct fixture *fixture, int64_t concert_id)

@@ -47,6 +47,7 @@ void fixture_close(struct fixture *fixture);
 
 /* Runs the loop until *flag; fails the test after 20 s. */
 void fixture_run_until(struct fixture *fixture, const bool *flag);
+void fixture_run_ms(struct fixture *fixture, uint64_t milliseconds);
 /* Runs the loop until the host was told this health. */
 void fixture_run_until_health(struct fixture *fixture, enum resv_health_state health);
 
@@ -62,6 +63,8 @@ void fixture_look_up(struct fixture *fixture, struct sqlite_lookup *items, size_
 /* Submits a catalog operation and waits. */
 enum resv_outcome fixture_catalog(struct fixture *fixture, struct resv_op *op);
 
+/* Updates a concert's member limit. */
+void fixture_set_limit(struct fixture *fixture, int64_t concert_id, int64_t limit);
 /* Seats of a concert sold, as CONCERT_GET says. */
 int64_t fixture_sold(struct fixture *fixture, int64_t concert_id);
 /* Asserts that the audit finds every concert consistent. */

@@ -20,7 +20,7 @@ static void test_paths_that_are_not_there(void **state)
         "/api",
         "/api/",
         "/api/reservations/",
-        "/api/reservations/" ID "/",
+        ("/api/reservations/" ID "/"),
         "//api/concerts",
         "/api//concerts",
         "/api/concerts/1/2",
@@ -28,7 +28,7 @@ static void test_paths_that_are_not_there(void **state)
         "/api/concerts/../members/1",
         "/api%2Fconcerts",
         "/api/test/init",
-        "/api/reservations/request/" ID,
+        ("/api/reservations/request/" ID),
         "/admin",
         "/admin/dead-letters/x",
         "/admin/dead-letters//retry",
@@ -356,7 +356,7 @@ static void test_not_accepting(void **state)
         {METHOD_POST, "/admin/reset", "{\"concerts\":1,\"capacity\":1,\"members\":1}"},
         {METHOD_GET, "/admin/audit", NULL},
         {METHOD_POST, "/api/test/init", NULL},
-        {METHOD_GET, "/api/reservations/request/" ID, NULL},
+        {METHOD_GET, ("/api/reservations/request/" ID), NULL},
     };
     fixture.context.study_api = true;
     fixture.context.allow_reset = true;

@@ -163,6 +163,7 @@ static void test_ids(void **state)
         fixture_send(METHOD_POST, "/api/reservations", BODY);
         assert_int_equal(fixture.op.id.bytes[6] >> 4, 7);
         assert_true(memcmp(last.bytes, fixture.op.id.bytes, RESV_ID_SIZE) < 0);
+        assert_memory_not_equal(last.bytes + 8, fixture.op.id.bytes + 8, 8); /* chance, each time */
         last = fixture.op.id;
         fixture_complete(RESV_SOLD_OUT);
     }

@@ -1,0 +1,350 @@
+"""The benchmark's pure parts: statistics, wrk's result, audit bounds, order of rounds, report."""
+
+import json
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "bench"))
+
+import facts
+import load
+import plan
+import progress
+import report
+import servers
+import session
+import summary
+import tables
+
+RESULT = {
+    "requests": 1000, "duration_us": 2_000_000, "bytes": 5000, "connect": 0, "read": 0,
+    "write": 0, "status": 0, "timeout": 0, "p50_us": 1500, "p90_us": 2000, "p99_us": 4000,
+    "max_us": 9000,
+}
+
+
+# --- statistics -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("values, fraction, wanted", [
+    ([7], 0.5, 7),
+    ([3, 1, 2], 0.5, 2),
+    ([4, 1, 3, 2], 0.5, 2.5),
+    ([4, 1, 3, 2], 0.25, 1.75),
+    ([1, 2, 3, 4, 5], 0.75, 4),
+    ([5, 1], 0.0, 1),
+    ([5, 1], 1.0, 5),
+])
+def test_quantile(values, fraction, wanted):
+    assert summary.quantile(values, fraction) == pytest.approx(wanted)
+
+
+def test_quantile_of_nothing():
+    assert summary.quantile([], 0.5) is None
+
+
+def test_spread_leaves_out_what_was_not_measured():
+    found = summary.spread([None, 10, 30, None, 20])
+    assert (found["min"], found["median"], found["max"], found["count"]) == (10, 20, 30, 3)
+    assert summary.spread([None, None]) is None
+
+
+def test_ratio_is_taken_in_each_round_before_the_median():
+    # The machine was half as quick in the second round: the ratio does not see it.
+    found = summary.ratios([100, 50, 90], [200, 100, 60])
+    assert found == pytest.approx([0.5, 0.5, 1.5])
+    assert summary.spread(found)["median"] == 0.5
+
+
+def test_ratio_needs_both_of_a_round():
+    assert summary.ratios([None, 10, 10, 10], [5, None, 0, 5]) == [2]
+
+
+def test_overlap():
+    def extremes(low, high):
+        return {"min": low, "max": high}
+
+    assert summary.overlap(extremes(1, 3), extremes(3, 5))
+    assert summary.overlap(extremes(1, 9), extremes(3, 5))
+    assert not summary.overlap(extremes(1, 2), extremes(3, 5))
+    assert not summary.overlap(extremes(6, 7), extremes(3, 5))
+
+
+# --- audit ----------------------------------------------------------------------------------------
+
+
+def audit_of(sold, live=None, capacity=1000, consistent=True):
+    live = sold if live is None else live
+    return {"consistent": consistent,
+            "concerts": [{"id": 1, "capacity": capacity, "sold": sold, "live": live}]}
+
+
+def counts(requests, **others):
+    return {**RESULT, "requests": requests, **others}
+
+
+def test_row_bounds():
+    assert summary.row_bounds(100, 8, 1) == (100, 108)
+    assert summary.row_bounds(100, 8, 16) == (100, 228)
+    assert summary.row_bounds(100, 8, 16, broken_connections=2) == (100, 260)
+
+
+@pytest.mark.parametrize("rows", [100, 104, 108])
+def test_rows_within_bounds(rows):
+    assert summary.audit_violations(audit_of(50 + rows), 50, counts(100), 8, 1) == []
+
+
+def test_a_row_fewer_than_answers_is_lost():
+    violations = summary.audit_violations(audit_of(149), 50, counts(100), 8, 1)
+    assert len(violations) == 1 and violations[0].startswith("lost")
+
+
+def test_a_row_more_than_could_be_sold_is_a_phantom():
+    violations = summary.audit_violations(audit_of(159), 50, counts(100), 8, 1)
+    assert len(violations) == 1 and violations[0].startswith("phantom")
+
+
+def test_a_broken_connection_explains_a_row():
+    assert summary.audit_violations(audit_of(159), 50, counts(100, read=1), 8, 1) == []
+
+
+def test_refusals_are_no_rows():
+    assert summary.audit_violations(audit_of(60), 0, counts(100, status=40), 8, 1) == []
+    violations = summary.audit_violations(audit_of(100), 0, counts(100, status=40), 8, 1)
+    assert violations[0].startswith("phantom")
+
+
+def test_oversold():
+    violations = summary.audit_violations(audit_of(108, capacity=107), 0, counts(100), 8, 1)
+    assert any("oversold: 108 of 107" in text for text in violations)
+
+
+def test_sold_must_be_live_rows():
+    violations = summary.audit_violations(audit_of(105, live=104), 0, counts(100), 8, 1)
+    assert violations == ["concert 1: sold is 105 but its rows have 104 seats"]
+
+
+def test_the_audits_own_judgement_counts():
+    assert summary.audit_violations(audit_of(100, consistent=False), 0, counts(100), 8, 1)
+    assert summary.audit_violations({"concerts": []}, 0, counts(0), 1, 1)
+
+
+# --- wrk ------------------------------------------------------------------------------------------
+
+
+def wrk_text(**changes):
+    return ("Running 1s test @ http://127.0.0.1:1/\nRequests/sec:  1.00\n"
+            "RESULT " + json.dumps({**RESULT, **changes}) + "\n")
+
+
+def test_parse_wrk():
+    assert load.parse_wrk(wrk_text()) == RESULT
+
+
+@pytest.mark.parametrize("text", [
+    "", "unable to connect to 127.0.0.1:1 Connection refused\n", wrk_text() + wrk_text(),
+    "RESULT {\n", "RESULT {}\n", wrk_text(requests=-1), wrk_text(requests=None),
+    wrk_text(duration_us=0), wrk_text(status=1001),
+])
+def test_parse_wrk_refuses(text):
+    with pytest.raises(load.LoadError):
+        load.parse_wrk(text)
+
+
+def test_measurement():
+    found = load.measurement(counts(1000, status=200), wrk_cpu_seconds=1.0,
+                             server_cpu_seconds=1.6, depth=1, threads=1)
+    assert found["requests_per_second"] == 400  # refusals are not answers wanted
+    assert found["server_cpu_seconds_per_1000"] == pytest.approx(2.0)
+    assert found["server_cpu_cores"] == pytest.approx(0.8)
+    assert found["p99_ms"] == 4 and found["refused"] == 200
+    assert found["generator_busy"] == 0.5 and not found["generator_limited"]
+
+
+def test_measurement_marks_a_busy_generator():
+    assert load.measurement(RESULT, 1.6, 1.0, 1, threads=1)["generator_limited"]
+    assert not load.measurement(RESULT, 1.6, 1.0, 1, threads=2)["generator_limited"]
+
+
+def test_measurement_has_no_latency_with_pipelining_or_without_answers():
+    assert load.measurement(RESULT, 1.0, 1.0, 16, 1)["p50_ms"] is None
+    nothing = load.measurement(counts(0), 0.1, 0.1, 1, 1)
+    assert nothing["p50_ms"] is None and nothing["server_cpu_seconds_per_1000"] is None
+    assert nothing["requests_per_second"] == 0
+
+
+def test_wrk_command_has_no_more_threads_than_connections():
+    shape = {"connections": 2, "depth": 1, "member_first": 1000, "member_count": 9}
+    command = load.wrk_command("wrk", "http://x/", shape, 3, 8)
+    assert command[1:4] == ["-t2", "-c2", "-d3s"] and command[-3:] == ["1", "1000", "9"]
+
+
+# --- what is read from the system and from resvd --------------------------------------------------
+
+
+def test_cpu_ticks_with_a_name_of_brackets_and_blanks():
+    stat = "42 (a) b (c) S 7 42 42 0 -1 4194560 1 2 3 4 250 50 0 0 20 0 3 0 100 1 2"
+    assert servers.cpu_ticks(stat) == 300
+    assert servers.parent_of(stat) == 7
+
+
+def test_parse_metrics():
+    text = ("# HELP a_total x\n# TYPE a_total counter\na_total 3\n"
+            'b_bucket{le="+Inf",route="/x y"} 2.5e+03\nc{x="1"} 4 1700000000\nnot a sample here\n')
+    assert servers.parse_metrics(text) == {
+        "a_total": 3, 'b_bucket{le="+Inf",route="/x y"}': 2500, 'c{x="1"}': 4}
+
+
+def test_batch_sizes_between_two_readings():
+    def reading(operations, transactions, seconds):
+        return {'resvd_embedded_batch_operations_sum{strategy="embedded"}': operations,
+                'resvd_embedded_batch_operations_count{strategy="embedded"}': transactions,
+                'resvd_embedded_commit_seconds_sum{strategy="embedded"}': seconds}
+
+    found = session.batch_sizes(reading(100, 10, 1), reading(400, 20, 1.5))
+    assert found["transactions"] == 10 and found["mean"] == 30
+    assert found["commit_ms"] == pytest.approx(50)
+    assert session.batch_sizes({}, {})["mean"] is None
+
+
+def test_file_system_of_takes_the_innermost_mount(tmp_path):
+    mounts = f"/dev/a / ext4 rw 0 0\ntmpfs {tmp_path} tmpfs rw 0 0\n/dev/b {tmp_path}x xfs rw 0 0\n"
+    assert facts.file_system_of(tmp_path / "in", mounts)["type"] == "tmpfs"
+    assert facts.file_system_of("/usr", mounts) == {
+        "mount": "/", "device": "/dev/a", "type": "ext4"}
+
+
+def test_warnings():
+    fine = {"file_system": {"type": "ext4"}, "build": {"b_sanitize": "none", "optimization": "2"},
+            "tree_is_clean": True}
+    assert facts.warnings_of(fine) == []
+    bad = {"file_system": {"type": "tmpfs"}, "tree_is_clean": False,
+           "build": {"b_sanitize": "address,undefined", "optimization": "0"}}
+    assert len(facts.warnings_of(bad)) == 4
+
+
+def test_config_digest_sees_every_part():
+    assert facts.config_digest({"a": 1, "b": 2}, 3) == facts.config_digest({"b": 2, "a": 1}, 3)
+    assert facts.config_digest({"a": 1}, 3) != facts.config_digest({"a": 1}, 4)
+
+
+# --- plan -----------------------------------------------------------------------------------------
+
+
+def test_cases_are_all_different():
+    cases = plan.make_cases(["http", "embedded", "sqlite"])
+    assert len({case.key for case in cases}) == len(cases) == 9 + 6 + 10
+
+
+def test_sqlite_alone_brings_embedded_along_without_nginx():
+    subjects = {(case.scenario, case.subject) for case in plan.make_cases(["sqlite"])}
+    assert subjects == {("embedded", "resvd"), ("embedded", "resvd-single"), ("sqlite", "loop")}
+
+
+def test_every_other_round_runs_backwards():
+    cases = plan.make_cases(["http", "sqlite"])
+    first, second = plan.order_of_round(cases, 0), plan.order_of_round(cases, 1)
+    assert set(first) == set(second) == set(cases)
+    steady = len(cases) - 2
+    assert first[:steady] == second[:steady][::-1]
+    for order in (first, second):  # these need the round's own batch sizes
+        assert [case.rows for case in order[steady:]] == [0, 0]
+
+
+# --- report ---------------------------------------------------------------------------------------
+
+
+def rounds_of(rates_by_subject, load_name="64 connections"):
+    count = len(next(iter(rates_by_subject.values())))
+    rounds = []
+    for number in range(count):
+        measurements = {
+            f"http/{load_name}/{subject}": load.measurement(
+                counts(rates[number] * 2), 1.0, 1.0, 1, 1)
+            for subject, rates in rates_by_subject.items() if rates[number] is not None}
+        rounds.append({"number": number + 1, "load_average": (0.5, 0.5, 0.5),
+                       "measurements": measurements, "complete": True})
+    return rounds
+
+
+def test_compare_says_when_spreads_overlap():
+    ours = plan.Case("http", "resvd", "64 connections", 64)
+    theirs = plan.Case("http", "nginx", "64 connections", 64)
+    rounds = rounds_of({"resvd": [100, 130, 120], "nginx": [110, 100, 105]})
+    found = report.compare(rounds, ours, theirs, "requests_per_second", goal=1.0)
+    assert found["spreads_overlap"] and found["goal_reached"]
+    assert found["ratio"]["median"] == pytest.approx(120 / 105)
+    rounds = rounds_of({"resvd": [90, 91, 92], "nginx": [110, 100, 105]})
+    found = report.compare(rounds, ours, theirs, "requests_per_second", goal=1.0)
+    assert not found["spreads_overlap"] and found["goal_reached"] is False
+
+
+def test_compare_after_an_interruption():
+    ours = plan.Case("http", "resvd", "64 connections", 64)
+    theirs = plan.Case("http", "nginx", "64 connections", 64)
+    rounds = rounds_of({"resvd": [100, 100], "nginx": [50, None]})
+    assert report.compare(rounds, ours, theirs, "requests_per_second")["ratio"]["count"] == 1
+    rounds = rounds_of({"resvd": [100], "nginx": [None]})
+    assert report.compare(rounds, ours, theirs, "requests_per_second") is None
+
+
+def test_ceiling_marks_what_is_within_80_percent():
+    measurement = {"requests_per_second": 80, "generator_limited": False}
+    report.mark_limited(measurement, 101)
+    assert not measurement["generator_limited"]
+    report.mark_limited(measurement, 100)
+    assert measurement["generator_limited"] and measurement["share_of_ceiling"] == 0.8
+
+
+def test_generator_ceiling():
+    assert report.generator_ceiling(load.measurement(RESULT, 0.5, 1.0, 1, 1)) == 2000
+    assert report.generator_ceiling({"requests_per_second": 5, "generator_busy": 0}) is None
+
+
+def test_ceiling_loads_are_measured_once_each():
+    cases = plan.make_cases(["http", "embedded", "sqlite"])
+    assert report.ceiling_loads(cases) == [(64, 1), (512, 1), (64, 16)]
+    assert report.ceiling_of([{"connections": 64, "depth": 16, "generator_ceiling": 9}],
+                             plan.Case("http", "resvd", "", 64, 16)) == 9
+
+
+def make_document(violations):
+    cases = plan.make_cases(["http"])
+    found = {
+        "date": "2000-01-01T00:00:00+00:00", "commit": "0123456", "tree_is_clean": True,
+        "resvd": ["resvd 0.1.0"], "build": {"optimization": "2"}, "wrk": "wrk 4", "nginx": "nginx/1",
+        "sqlite": "3.40.1", "cpu": "a CPU", "cores": 2, "memory_mib": 1, "kernel": "Linux",
+        "system": "Debian", "file_system": {"device": "d", "type": "ext4"}, "sync_us": 100.0}
+    parameters = {"threads": 1, "rounds": 3, "rounds_done": 1, "seconds": 1, "config_digest": "ab"}
+    rounds = rounds_of({"resvd": [300, 310], "nginx": [100, 100], "nginx-auto": [150, None]})
+    rounds[1]["measurements"]["http/64 connections/resvd"]["generator_limited"] = True
+    ceilings = [{"load": "64 connections", "connections": 64, "depth": 1,
+                 "requests_per_second": 900, "generator_busy": 0.7, "generator_ceiling": 1286}]
+    return report.make(found, [], parameters, ceilings, rounds, cases, violations), cases
+
+
+def test_markdown_of_an_interrupted_run():
+    document, cases = make_document([])
+    text = tables.markdown(document, cases)
+    assert "| resvd (answers at once), 64 connections | 305 | " in text
+    assert "| 3.05 | " in text and "1.0 reached" in text
+    assert " ⚠ |" in text and "1 of 3" in text
+    assert "16 deep" not in text  # was not reached
+    json.dumps(document)
+
+
+def test_markdown_shows_violations_first():
+    document, cases = make_document(["lost: 1"])
+    text = tables.markdown(document, cases)
+    assert text.index("FAILED") < text.index("lost: 1") < text.index("| what |")
+
+
+# --- progress -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seconds, text", [
+    (-3, "0 s"), (59.4, "59 s"), (60, "1 min 00 s"), (125.2, "2 min 05 s")])
+def test_duration_text(seconds, text):
+    assert progress.duration_text(seconds) == text

@@ -1,0 +1,10 @@
+"""The fixtures are those of the suite integration."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "integration"))
+
+from resvd_fixtures import *  # noqa: E402, F403
