@@ -155,7 +155,8 @@ class Nginx(Server):
             folder=folder, port=port, workers=workers, user=getpass.getuser(),
             group=grp.getgrgid(os.getgid()).gr_name,
             reuseport=" reuseport" if workers != 1 else ""))
-        super().__init__([binary, "-c", config, "-p", folder], folder, port, "/api/reservations")
+        command = [binary, "-c", config, "-p", folder, "-e", "error.log"]
+        super().__init__(command, folder, port, "/api/reservations")
         self.wait_for(lambda: socket.create_connection(("127.0.0.1", port)).close() is None)
 
 

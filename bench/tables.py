@@ -167,7 +167,7 @@ def markdown(document, cases):
     lines = ["# resvd: benchmark", ""]
     lines += [f"> **{text}**" for text in document["warnings"]]
     if document["violations"]:
-        lines += ["", "## FAILED: the audit found", ""]
+        lines += ["", "## FAILED", ""]
         lines += [f"- {text}" for text in document["violations"]] + [""]
     elif any(case.scenario == "embedded" for case in cases):
         lines += ["", "Every run ended with an audit: nothing oversold, lost or phantom.", ""]

@@ -1,7 +1,6 @@
 /* Appending to a buffer that the caller knows to be large enough: no checks, no allocation.
  *
- * Each function writes at `at` and returns the place after what it wrote. For texts whose size
- * is not known beforehand there is routes/writer.h.
+ * Each function writes at `at` and returns the place after what it wrote.
  */
 #ifndef RESVD_APPEND_H
 #define RESVD_APPEND_H

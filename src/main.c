@@ -83,7 +83,10 @@ static int act(struct command_line *line)
         metric_reference_print(stdout);
         break;
     }
-    return EXIT_CODE_OK;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return EXIT_CODE_OK;
+    perror("resvd: standard output");
+    return EXIT_CODE_FAILURE;
 }
 
 int main(int argc, char **argv)

@@ -63,17 +63,28 @@ static bool dash_before(size_t byte)
     return byte == 4 || byte == 6 || byte == 8 || byte == 10;
 }
 
+/* Two digits a byte in one step: this is on the path of every answer, twice. */
+#define ROW(high)                                                                                  \
+    high "0" high "1" high "2" high "3" high "4" high "5" high "6" high "7" high "8" high "9" high \
+         "a" high "b" high "c" high "d" high "e" high "f"
+static const char digit_pairs[] = ROW("0") ROW("1") ROW("2") ROW("3") ROW("4") ROW("5") ROW("6")
+    ROW("7") ROW("8") ROW("9") ROW("a") ROW("b") ROW("c") ROW("d") ROW("e") ROW("f");
+#undef ROW
+
+static inline void format_bytes(const uint8_t *bytes, size_t count, char *at)
+{
+    for (size_t i = 0; i < count; i++)
+        memcpy(at + 2 * i, digit_pairs + 2 * (size_t)bytes[i], 2);
+}
+
 void uuid_format(const struct resv_id *id, char text[UUID_TEXT_BYTES])
 {
-    static const char digits[] = "0123456789abcdef";
-    char *at = text;
-    for (size_t i = 0; i < RESV_ID_SIZE; i++) {
-        if (dash_before(i)) {
-            *at++ = '-';
-        }
-        *at++ = digits[id->bytes[i] >> 4];
-        *at++ = digits[id->bytes[i] & 0x0F];
-    }
+    format_bytes(id->bytes, 4, text);
+    format_bytes(id->bytes + 4, 2, text + 9);
+    format_bytes(id->bytes + 6, 2, text + 14);
+    format_bytes(id->bytes + 8, 2, text + 19);
+    format_bytes(id->bytes + 10, 6, text + 24);
+    text[8] = text[13] = text[18] = text[23] = '-';
 }
 
 /* 0..15, or -1. */

@@ -3,7 +3,7 @@
 
     tools/count_tests.py build build-sanitize …
 
-Reads what `meson test` logged: cmocka's TAP lines, pytest's closing line and reasons of skips. A
+Reads what `meson test --logbase dev-test` logged: cmocka's TAP lines, pytest's closing line and reasons of skips. A
 program that gives no count is one test. A program that failed without a failed test in its output
 (it crashed, ran out of time, leaked) is one failed test more. A folder without a log did not build:
 one failed test. Exits with 1 when anything failed.
@@ -117,14 +117,18 @@ def count_fuzz(path):
 
 
 def count_folder(folder):
-    log = folder / "meson-logs" / "testlog.json"
+    log = folder / "meson-logs" / "dev-test.json"
     fuzz = folder / "fuzz-results.json"
     count = Count()
     if fuzz.exists():
         return count_fuzz(fuzz)
     if log.exists():
         for line in log.read_text().splitlines():
-            count.add(count_program(json.loads(line)))
+            try:
+                count.add(count_program(json.loads(line)))
+            except json.JSONDecodeError:
+                count.failed += 1
+                count.failures.append(f"{log} is damaged: did something else run at the same time?")
     if count.passed + count.failed + count.skipped == 0:
         count.failed = 1
         count.failures.append("nothing ran")

@@ -286,11 +286,18 @@ def rule_formatting(tree, program):
     paths = sorted(tree.select(".c", ".h"))
     if not paths:
         return
-    run = subprocess.run([program, "--dry-run", "-Werror", "--ferror-limit=20", *paths],
+    run = subprocess.run([program, "--dry-run", "-Werror", *paths],
                          cwd=tree.top, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                          check=False)
-    if run.returncode != 0:
-        yield from (line for line in run.stdout.splitlines() if "error:" in line)
+    places = {}
+    for line in run.stdout.splitlines():
+        if "error:" in line:
+            path, number = line.split(":")[:2]
+            places.setdefault(path, []).append(number)
+    for path, numbers in places.items():
+        yield f"{path}:{numbers[0]}: not formatted (./dev format), {len(numbers)} places"
+    if run.returncode != 0 and not places:
+        yield run.stdout.strip()
 
 
 RULES = [rule_include_direction, rule_third_party_includes, rule_strategy_includes,

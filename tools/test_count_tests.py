@@ -54,12 +54,19 @@ def close(tmp_path, *folders):
 
 
 def test_closing_line_sums_folders(tmp_path):
-    log = tmp_path / "build" / "meson-logs" / "testlog.json"
+    log = tmp_path / "build" / "meson-logs" / "dev-test.json"
     log.parent.mkdir(parents=True)
     log.write_text(json.dumps({"name": "x", "result": "OK", "stdout": "ok 1 - a\nok 2 - b\n"}))
     (tmp_path / "build-fuzz").mkdir()
     (tmp_path / "build-fuzz" / "fuzz-results.json").write_text('[{"name": "json", "ok": true}]')
     assert close(tmp_path, "build", "build-fuzz") == (0, "3 passed, 0 failed, 0 skipped")
+
+
+def test_damaged_log_fails(tmp_path):
+    log = tmp_path / "build" / "meson-logs" / "dev-test.json"
+    log.parent.mkdir(parents=True)
+    log.write_text(json.dumps({"name": "x", "result": "OK", "stdout": ""}) + "\n\0\0\n")
+    assert close(tmp_path, "build") == (1, "1 passed, 1 failed, 0 skipped")
 
 
 def test_folder_that_did_not_build_fails(tmp_path):

@@ -90,7 +90,7 @@ static void connection_closed(uv_handle_t *handle)
     enum listener_kind kind = connection->kind;
     server->connection_count[kind]--;
     if (!connection->refused)
-        server->served_count--;
+        server->served_count[kind]--;
     connection->open = false;
     connection->next_free = server->free_connections;
     server->free_connections = connection;
@@ -138,7 +138,8 @@ static struct connection *take_connection(struct http_server *server, struct lis
     connection->server = server;
     connection->kind = listener->kind;
     connection->open = true;
-    connection->refused = server->served_count >= server->config.connections_max;
+    size_t served_max = listener->kind == LISTENER_API ? server->config.connections_max : ADMIN_MAX;
+    connection->refused = server->served_count[listener->kind] >= served_max;
     parser_init(&connection->parser, &server->request_budget);
     if (listener->unix_socket)
         uv_pipe_init(server->config.loop, &connection->socket.pipe, 0);
@@ -147,7 +148,7 @@ static struct connection *take_connection(struct http_server *server, struct lis
     connection->socket.handle.data = connection;
     server->connection_count[listener->kind]++;
     if (!connection->refused)
-        server->served_count++;
+        server->served_count[listener->kind]++;
     if (server->tick.heap_index == 0) /* it rests while there are no connections */
         resv_timer_start(server->config.host, &server->tick, DEADLINE_TICK_MS);
     return connection;

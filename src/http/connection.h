@@ -24,6 +24,7 @@
 #define READ_BUFFER_BYTES 65536
 #define SCRATCH_BYTES     262144
 #define LISTENERS_MAX     32
+#define ADMIN_MAX         256  /* connections of the admin listener: places of its own */
 #define REFUSED_MAX       64   /* connections over the limit that hear 503 at the same time */
 #define LINGER_MS         1000 /* for the client to read the last answer before the close */
 #define DEADLINE_TICK_MS  50
@@ -102,7 +103,7 @@ struct http_server {
     struct connection *connections;
     struct connection *free_connections;
     size_t connection_count[2]; /* by enum listener_kind, refused ones included */
-    size_t served_count;        /* not refused: counts against max_connections */
+    size_t served_count[2];     /* not refused: counts against the limit of its kind */
     bool draining[2];
     void (*drained[2])(void *data);
     void *drained_data[2];

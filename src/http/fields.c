@@ -14,38 +14,82 @@ bool field_equal(struct text a, struct text b)
     return a.size == b.size && strncasecmp(a.data, b.data, a.size) == 0;
 }
 
+/* `known` is lower case, letters and '-' only; a name is a token, so that setting the bit of lower
+ * case cannot make a known name of anything but that name. */
+static bool name_is(struct text name, const char *known)
+{
+    const uint64_t lower = 0x2020202020202020;
+    uint64_t difference = 0;
+    size_t i = 0;
+    for (; i + sizeof(lower) <= name.size; i += sizeof(lower)) {
+        uint64_t given;
+        uint64_t wanted;
+        memcpy(&given, name.data + i, sizeof(given));
+        memcpy(&wanted, known + i, sizeof(wanted));
+        difference |= (given | lower) ^ wanted;
+    }
+    for (; i < name.size; i++)
+        difference |= (uint64_t)((unsigned char)(name.data[i] | 0x20) ^ (unsigned char)known[i]);
+    return difference == 0;
+}
+
 enum field field_by_name(struct text name)
 {
-    static const struct {
-        struct text name;
-        enum field field;
-    } known[] = {
-        {{"host", 4}, FIELD_HOST},
-        {{"expect", 6}, FIELD_EXPECT},
-        {{"upgrade", 7}, FIELD_UPGRADE},
-        {{"connection", 10}, FIELD_CONNECTION},
-        {{"content-type", 12}, FIELD_CONTENT_TYPE},
-        {{"authorization", 13}, FIELD_AUTHORIZATION},
-        {{"content-length", 14}, FIELD_CONTENT_LENGTH},
-        {{"idempotency-key", 15}, FIELD_IDEMPOTENCY_KEY},
-        {{"content-encoding", 16}, FIELD_CONTENT_ENCODING},
-        {{"transfer-encoding", 17}, FIELD_TRANSFER_ENCODING},
-    };
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-        if (known[i].name.size == name.size && field_equal(known[i].name, name))
-            return known[i].field;
+    switch (name.size) {
+    case 4:
+        return name_is(name, "host") ? FIELD_HOST : FIELD_OTHER;
+    case 6:
+        return name_is(name, "expect") ? FIELD_EXPECT : FIELD_OTHER;
+    case 7:
+        return name_is(name, "upgrade") ? FIELD_UPGRADE : FIELD_OTHER;
+    case 12:
+        return name_is(name, "content-type") ? FIELD_CONTENT_TYPE : FIELD_OTHER;
+    case 13:
+        return name_is(name, "authorization") ? FIELD_AUTHORIZATION : FIELD_OTHER;
+    case 14:
+        return name_is(name, "content-length") ? FIELD_CONTENT_LENGTH : FIELD_OTHER;
+    case 15:
+        return name_is(name, "idempotency-key") ? FIELD_IDEMPOTENCY_KEY : FIELD_OTHER;
+    case 16:
+        return name_is(name, "content-encoding") ? FIELD_CONTENT_ENCODING : FIELD_OTHER;
+    case 17:
+        return name_is(name, "transfer-encoding") ? FIELD_TRANSFER_ENCODING : FIELD_OTHER;
+    default:
+        return FIELD_OTHER;
     }
-    return FIELD_OTHER;
+}
+
+static bool byte_is_allowed(uint8_t byte)
+{
+    return (byte >= 0x20 && byte != 0x7f) || byte == '\t';
+}
+
+/* Eight bytes at once: whether any of them is below 0x20 or is 0x7f. May be true for no reason
+ * (of bytes above 0x7f), never false for none. */
+static bool word_needs_a_look(uint64_t word)
+{
+    const uint64_t ones = 0x0101010101010101;
+    const uint64_t high_bits = 0x80 * ones;
+    uint64_t low = (word - 0x20 * ones) & ~word;
+    uint64_t del = word ^ (0x7f * ones);
+    return ((low | ((del - ones) & ~del)) & high_bits) != 0;
 }
 
 bool field_bytes_allowed(struct text value)
 {
-    bool allowed = true;
-    for (size_t i = 0; i < value.size; i++) { /* no early exit: the compiler makes it wide */
-        uint8_t byte = (uint8_t)value.data[i];
-        allowed &= (byte >= 0x20 && byte != 0x7f) || byte == '\t';
+    size_t i = 0;
+    while (i + sizeof(uint64_t) <= value.size) {
+        uint64_t word;
+        memcpy(&word, value.data + i, sizeof(word));
+        if (word_needs_a_look(word))
+            break;
+        i += sizeof(word);
     }
-    return allowed;
+    for (; i < value.size; i++) {
+        if (!byte_is_allowed((uint8_t)value.data[i]))
+            return false;
+    }
+    return true;
 }
 
 struct text field_trim(struct text value)
@@ -73,48 +117,90 @@ bool field_list_has(struct text list, struct text wanted)
     }
 }
 
-/* A coding's name, and its parameters if it has any: token *(OWS ";" OWS token "=" word). */
-static bool coding_is_well_formed(struct text coding, struct text *name)
+/* --- Transfer-Encoding: a cursor over the rest of the value ------------------------------------
+ */
+
+static void skip_blanks(struct text *rest)
 {
-    size_t i = 0;
-    while (i < coding.size && is_token_byte(coding.data[i]))
-        i++;
-    *name = (struct text){coding.data, i};
-    if (i == 0)
-        return false;
-    struct text rest = field_trim((struct text){coding.data + i, coding.size - i});
-    if (rest.size == 0)
-        return true;
-    if (rest.data[0] != ';')
-        return false;
-    for (size_t k = 1; k < rest.size; k++) {
-        if (!is_token_byte(rest.data[k]) && memchr("=; \t\"", rest.data[k], 5) == NULL)
-            return false;
+    while (rest->size > 0 && (rest->data[0] == ' ' || rest->data[0] == '\t')) {
+        rest->data++;
+        rest->size--;
     }
-    return memchr(rest.data, '=', rest.size) != NULL;
+}
+
+static bool take_byte(struct text *rest, char byte)
+{
+    if (rest->size == 0 || rest->data[0] != byte)
+        return false;
+    rest->data++;
+    rest->size--;
+    return true;
+}
+
+static bool take_token(struct text *rest, struct text *token)
+{
+    size_t size = 0;
+    while (size < rest->size && is_token_byte(rest->data[size]))
+        size++;
+    *token = (struct text){rest->data, size};
+    rest->data += size;
+    rest->size -= size;
+    return size > 0;
+}
+
+static bool take_quoted_string(struct text *rest)
+{
+    if (!take_byte(rest, '"'))
+        return false;
+    while (rest->size > 0 && rest->data[0] != '"') {
+        if (take_byte(rest, '\\') && rest->size == 0)
+            return false;
+        rest->data++;
+        rest->size--;
+    }
+    return take_byte(rest, '"');
+}
+
+/* A coding's name, and its parameters if it has any: OWS ";" OWS token BWS "=" BWS word. */
+static bool take_coding(struct text *rest, struct text *name, bool *has_parameters)
+{
+    struct text token;
+    *has_parameters = false;
+    if (!take_token(rest, name))
+        return false;
+    skip_blanks(rest);
+    while (take_byte(rest, ';')) {
+        *has_parameters = true;
+        skip_blanks(rest);
+        if (!take_token(rest, &token))
+            return false;
+        skip_blanks(rest);
+        if (!take_byte(rest, '='))
+            return false;
+        skip_blanks(rest);
+        if (!take_token(rest, &token) && !take_quoted_string(rest))
+            return false;
+        skip_blanks(rest);
+    }
+    return true;
 }
 
 enum transfer_coding transfer_coding_of(struct text value)
 {
-    unsigned codings = 0;
+    struct text rest = value;
+    enum transfer_coding coding = CODING_OTHER;
     bool chunked_seen = false;
-    bool chunked_only = false;
-    bool ended = false;
-    while (!ended) {
-        const char *comma = value.size == 0 ? NULL : memchr(value.data, ',', value.size);
-        size_t size = comma == NULL ? value.size : (size_t)(comma - value.data);
-        ended = comma == NULL;
-        struct text coding = field_trim((struct text){value.data, size});
+    bool first = true;
+    do {
         struct text name;
-        if (chunked_seen || !coding_is_well_formed(coding, &name))
+        bool has_parameters;
+        skip_blanks(&rest);
+        if (chunked_seen || !take_coding(&rest, &name, &has_parameters))
             return CODING_MALFORMED; /* nothing may come after chunked, not even chunked */
-        codings++;
-        if (field_equal(name, TEXT("chunked"))) {
-            chunked_seen = true;
-            chunked_only = codings == 1 && name.size == coding.size;
-        }
-        if (!ended)
-            value = (struct text){comma + 1, value.size - size - 1};
-    }
-    return chunked_only ? CODING_CHUNKED : CODING_OTHER;
+        chunked_seen = field_equal(name, TEXT("chunked"));
+        if (chunked_seen && first && !has_parameters)
+            coding = CODING_CHUNKED;
+        first = false;
+    } while (take_byte(&rest, ','));
+    return rest.size == 0 ? coding : CODING_MALFORMED;
 }

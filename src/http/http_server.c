@@ -27,7 +27,7 @@ enum http_metric {
 };
 
 static const struct resv_metric metrics[METRIC_COUNT] = {
-    [METRIC_CONNECTIONS] = {"http_connections", RESV_METRIC_GAUGE, "open connections"},
+    [METRIC_CONNECTIONS] = {"http_connections", RESV_METRIC_GAUGE, "open connections to the API"},
     [METRIC_CONNECTIONS_MAX] = {"http_connections_max", RESV_METRIC_GAUGE,
                                 "the limit on open connections"},
     [METRIC_ACCEPTED] = {"http_connections_accepted_total", RESV_METRIC_COUNTER,
@@ -63,7 +63,7 @@ static void collect(void *data)
     const struct http_counters *now = &server->counters;
     const struct http_counters *then = &server->reported;
     const struct resv_metric_table *table = &http_metric_table;
-    metrics_set(registry, table, METRIC_CONNECTIONS, (int64_t)server->served_count);
+    metrics_set(registry, table, METRIC_CONNECTIONS, (int64_t)server->served_count[LISTENER_API]);
     metrics_set(registry, table, METRIC_CONNECTIONS_MAX, (int64_t)server->config.connections_max);
     metrics_add(registry, table, METRIC_ACCEPTED, now->accepted - then->accepted);
     metrics_add(registry, table, METRIC_REFUSED, now->refused - then->refused);
@@ -263,7 +263,7 @@ static void close_listeners(struct http_server *server, enum listener_kind kind)
 
 static size_t slots(const struct http_config *config)
 {
-    return config->connections_max + REFUSED_MAX;
+    return config->connections_max + ADMIN_MAX + REFUSED_MAX;
 }
 
 void http_server_drain(struct http_server *server, enum listener_kind kind,

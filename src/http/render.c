@@ -5,8 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "append.h"
 #include "resvd/assert.h"
-#include "uuid.h"
 
 static const struct {
     uint16_t status;
@@ -55,21 +55,7 @@ static const struct text content_types[] = {
 
 static char *put(char *at, struct text text)
 {
-    memcpy(at, text.data, text.size);
-    return at + text.size;
-}
-
-static char *put_number(char *at, size_t number)
-{
-    char digits[24];
-    size_t count = 0;
-    do {
-        digits[count++] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    while (count > 0)
-        *at++ = digits[--count];
-    return at;
+    return append_bytes(at, text.data, text.size);
 }
 
 void render_clock_update(struct render_clock *clock, int64_t wall_ms)
@@ -123,7 +109,7 @@ static char *put_rare_fields(char *at, const struct answer *answer)
         at = put(at, TEXT("Idempotent-Replay: true\r\n"));
     if (answer->retry_after_s > 0) {
         at = put(at, TEXT("Retry-After: "));
-        at = put_number(at, answer->retry_after_s);
+        at = append_u64(at, answer->retry_after_s);
         at = put(at, TEXT("\r\n"));
     }
     if (answer->allow != 0)
@@ -149,13 +135,13 @@ size_t render_head(const struct exchange *exchange, const struct render_clock *c
         if (answer->body_size > 0)
             at = put(at, content_types[answer->content_type]);
         at = put(at, TEXT("Content-Length: "));
-        at = put_number(at, answer->body_size);
+        at = append_u64(at, answer->body_size);
         at = put(at, TEXT("\r\n"));
     }
     if (answer->has_location) {
         at = put(at, TEXT("Location: /api/reservations/"));
-        uuid_format(&answer->location, at);
-        at = put(at + UUID_TEXT_BYTES, TEXT("\r\n"));
+        at = append_id(at, &answer->location);
+        at = put(at, TEXT("\r\n"));
     }
     at = put_rare_fields(at, answer);
     if (exchange->close_after)

@@ -10,6 +10,7 @@ enum byte_class {
     BYTE_TARGET = 2,    /* may stand in path and query */
     BYTE_AUTHORITY = 4, /* may stand in a reg-name or port */
     BYTE_HEX = 8,
+    BYTE_BRACKET = 16, /* around an IPv6 address in the authority */
 };
 
 #define UNRESERVED (BYTE_TOKEN | BYTE_TARGET | BYTE_AUTHORITY)
@@ -35,6 +36,7 @@ static const uint8_t classes[256] = {
     ['('] = S, [')'] = S, [','] = S, [';'] = S, ['='] = S,
     [':'] = BYTE_TARGET, ['@'] = BYTE_TARGET, ['/'] = BYTE_TARGET, ['?'] = BYTE_TARGET,
     ['%'] = S | T,
+    ['['] = BYTE_BRACKET, [']'] = BYTE_BRACKET,
     ['#'] = T, ['^'] = T, ['`'] = T, ['|'] = T,
 };
 /* clang-format on */
@@ -51,10 +53,16 @@ static bool is_class(char byte, enum byte_class class)
 /* Every byte of the class, and every '%' followed by two hexadecimal digits. */
 static bool all_in_class(struct text text, enum byte_class class)
 {
-    for (size_t i = 0; i < text.size; i++) {
-        if (!is_class(text.data[i], class))
-            return false;
-        if (text.data[i] != '%' || class == BYTE_TOKEN)
+    unsigned all = class;
+    unsigned percents = 0;
+    for (size_t i = 0; i < text.size; i++) { /* no early exit: the usual text is good to its end */
+        all &= classes[(uint8_t)text.data[i]];
+        percents += text.data[i] == '%';
+    }
+    if (all == 0)
+        return false;
+    for (size_t i = 0; percents > 0 && class != BYTE_TOKEN && i < text.size; i++) {
+        if (text.data[i] != '%')
             continue;
         if (i + 2 >= text.size || !is_class(text.data[i + 1], BYTE_HEX) ||
             !is_class(text.data[i + 2], BYTE_HEX))
@@ -217,12 +225,10 @@ static bool find_method(struct text name, enum http_method *method)
  * bytes. */
 static bool target_bytes_allowed(struct text target)
 {
-    for (size_t i = 0; i < target.size; i++) {
-        if (!is_class(target.data[i], BYTE_TARGET) && target.data[i] != '[' &&
-            target.data[i] != ']')
-            return false;
-    }
-    return true;
+    bool allowed = true;
+    for (size_t i = 0; i < target.size; i++)
+        allowed &= (classes[(uint8_t)target.data[i]] & (BYTE_TARGET | BYTE_BRACKET)) != 0;
+    return allowed;
 }
 
 struct http_fault request_line_parse(struct text line, struct request_line *out)

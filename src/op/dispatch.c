@@ -123,7 +123,7 @@ static void op_set_state(struct dispatcher *dispatcher, struct resv_op *op,
         break;
     case RESV_OP_FREE:
         RESV_ASSERT(op->state == RESV_OP_DONE);
-        op_list_append(&dispatcher->free, op);
+        op_list_prepend(&dispatcher->free, op); /* the last one used is the one in the caches */
         break;
     }
     op->state = state;
@@ -271,7 +271,7 @@ struct resv_op *dispatcher_take(struct dispatcher *dispatcher, enum resv_op_kind
 
 void dispatcher_give_back(struct dispatcher *dispatcher, struct resv_op *op)
 {
-    RESV_ASSERT(op->state == RESV_OP_FREE);
+    RESV_ASSERT(op->state == RESV_OP_FREE && dispatcher->taken > 0);
     catalog_request_free(op->catalog);
     op->catalog = NULL;
     dispatcher->taken--;
@@ -281,7 +281,7 @@ void dispatcher_give_back(struct dispatcher *dispatcher, struct resv_op *op)
 void dispatcher_submit(struct dispatcher *dispatcher, struct resv_op *op, void *client,
                        void (*done)(struct resv_op *op))
 {
-    RESV_ASSERT(done != NULL);
+    RESV_ASSERT(done != NULL && dispatcher->taken > 0);
     dispatcher->taken--;
     op->client = client;
     op->done = done;

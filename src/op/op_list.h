@@ -24,6 +24,18 @@ static inline void op_list_append(struct op_list *list, struct resv_op *op)
     list->count++;
 }
 
+static inline void op_list_prepend(struct op_list *list, struct resv_op *op)
+{
+    op->previous = NULL;
+    op->next = list->first;
+    if (list->first != NULL)
+        list->first->previous = op;
+    else
+        list->last = op;
+    list->first = op;
+    list->count++;
+}
+
 static inline void op_list_remove(struct op_list *list, struct resv_op *op)
 {
     if (op->previous != NULL)

@@ -16,7 +16,7 @@
 #include "config/server_options.h"
 #include "server/systemd.h"
 
-#define OTHER_FILES 64 /* besides connections: the store's, logs, the loop's own */
+#define OTHER_FILES 512 /* admin and refused connections, the store's files, the loop's own */
 
 struct opening {
     struct http_server *server;

@@ -314,8 +314,8 @@ def make_document(violations):
     cases = plan.make_cases(["http"])
     found = {
         "date": "2000-01-01T00:00:00+00:00", "commit": "0123456", "tree_is_clean": True,
-        "resvd": ["resvd 0.1.0"], "build": {"optimization": "2"}, "wrk": "wrk 4", "nginx": "nginx/1",
-        "sqlite": "3.40.1", "cpu": "a CPU", "cores": 2, "memory_mib": 1, "kernel": "Linux",
+        "resvd": ["resvd 0.1.0"], "build": {"optimization": "2"}, "wrk": "wrk 4",
+        "nginx": "nginx/1", "sqlite": "3.40.1", "cpu": "a CPU", "cores": 2, "memory_mib": 1, "kernel": "Linux",
         "system": "Debian", "file_system": {"device": "d", "type": "ext4"}, "sync_us": 100.0}
     parameters = {"threads": 1, "rounds": 3, "rounds_done": 1, "seconds": 1, "config_digest": "ab"}
     rounds = rounds_of({"resvd": [300, 310], "nginx": [100, 100], "nginx-auto": [150, None]})
