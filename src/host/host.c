@@ -179,12 +179,17 @@ static void run_deferred(struct resv_host *host)
     }
 }
 
-static void turn_end(uv_prepare_t *handle)
+void host_flush(struct resv_host *host)
 {
-    struct resv_host *host = handle->data;
     run_deferred(host);
     if (host->flush != NULL)
         host->flush(host->flush_data);
+}
+
+static void turn_end(uv_prepare_t *handle)
+{
+    struct resv_host *host = handle->data;
+    host_flush(host);
     if (host->deferred_first != NULL)
         uv_idle_start(&host->idle, keep_turning);
     else if (uv_is_active((uv_handle_t *)&host->idle))

@@ -41,6 +41,10 @@ void host_destroy(struct resv_host *host);
  * loop waits. For the HTTP layer, which writes its answers there. One at most. */
 void host_on_flush(struct resv_host *host, void (*flush)(void *data), void *data);
 
+/* Flushes within the turn, from a callback of the loop: for whoever has gathered so much that the
+ * other side would wait for nothing. */
+void host_flush(struct resv_host *host);
+
 /* resv_now_ns as of the start of this loop turn, to the millisecond: for deadlines on hot paths. */
 uint64_t host_turn_ns(const struct resv_host *host);
 

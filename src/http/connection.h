@@ -28,6 +28,7 @@
 #define REFUSED_MAX       64   /* connections over the limit that hear 503 at the same time */
 #define LINGER_MS         1000 /* for the client to read the last answer before the close */
 #define DEADLINE_TICK_MS  50
+#define READS_PER_FLUSH   64 /* so that clients get work while many others are still read */
 #define LISTEN_BACKLOG    4096
 
 struct connection {
@@ -114,6 +115,7 @@ struct http_server {
     struct budget request_budget;
     struct budget answer_budget;
     struct connection *dirty_first;
+    unsigned reads_since_flush;
     struct deadline_list idle, request, linger, stall;
     struct resv_timer tick;
     struct render_clock clock;

@@ -189,6 +189,9 @@ static void read_done(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer)
     if (!connection->stop_parsing && (used < (size_t)size || !has_room(connection)))
         hold(connection, buffer->base + used, (size_t)size - used);
     connection_settle(connection);
+    struct http_server *server = connection->server;
+    if (++server->reads_since_flush >= READS_PER_FLUSH)
+        host_flush(server->config.host);
 }
 
 void connection_read_start(struct connection *connection)

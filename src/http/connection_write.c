@@ -92,6 +92,7 @@ static bool write_later(struct connection *connection, const char *head, size_t 
         return false;
     }
     connection->writing = true;
+    connection->stalled_bytes = uv_stream_get_write_queue_size(&connection->socket.stream);
     deadline_start(&connection->stall, &connection->server->stall,
                    uv_now(connection->server->config.loop));
     return true;

@@ -42,6 +42,8 @@ enum field field_by_name(struct text name)
         return name_is(name, "expect") ? FIELD_EXPECT : FIELD_OTHER;
     case 7:
         return name_is(name, "upgrade") ? FIELD_UPGRADE : FIELD_OTHER;
+    case 10:
+        return name_is(name, "connection") ? FIELD_CONNECTION : FIELD_OTHER;
     case 12:
         return name_is(name, "content-type") ? FIELD_CONTENT_TYPE : FIELD_OTHER;
     case 13:

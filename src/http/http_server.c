@@ -88,6 +88,7 @@ static void collect(void *data)
 static void flush(void *data)
 {
     struct http_server *server = data;
+    server->reads_since_flush = 0;
     if (server->dirty_first == NULL)
         return;
     render_clock_update(&server->clock, resv_wall_ms(server->config.host));
@@ -117,7 +118,7 @@ static struct connection *of_stall(struct deadline *deadline)
 static bool stalled_made_progress(struct connection *connection)
 {
     size_t queued = uv_stream_get_write_queue_size(&connection->socket.stream);
-    bool progress = queued < connection->stalled_bytes || connection->stalled_bytes == 0;
+    bool progress = queued < connection->stalled_bytes;
     connection->stalled_bytes = queued;
     return progress;
 }

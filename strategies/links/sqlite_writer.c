@@ -211,6 +211,30 @@ enum resv_outcome sqlite_writer_commit(struct sqlite_writer *writer)
     return RESV_UNKNOWN;
 }
 
+/* --- checkpoints ------------------------------------------------------------------------------ */
+
+/* Moves the log into the file, so that the next transaction starts the log over. A scan under way
+ * still needs the log: then what can be moved is, and it is tried again a quarter later. */
+static void checkpoint(struct sqlite_writer *writer)
+{
+    int frames = 0, moved = 0;
+    uint64_t started_ns = sqlite_monotonic_ns();
+    int error = sqlite3_wal_checkpoint_v2(writer->worker.handle, "main", SQLITE_CHECKPOINT_PASSIVE,
+                                          &frames, &moved);
+    writer->checkpoint_ns = sqlite_monotonic_ns() - started_ns;
+    writer->checkpoints++;
+    if (error == SQLITE_OK && frames == moved)
+        writer->checkpoint_tried_bytes = 0;
+    else
+        writer->checkpoint_tried_bytes = writer->wal_bytes;
+    if (error != SQLITE_OK && (error & 0xff) != SQLITE_BUSY && (error & 0xff) != SQLITE_FULL) {
+        /* A sync failed: perhaps the log's. */
+        writer_becomes(writer, state_after(error), error, "checkpointing");
+        return;
+    }
+    publish(writer);
+}
+
 /* --- recovery --------------------------------------------------------------------------------- */
 
 /* A transaction that changes nothing, to see whether one can be committed. */
@@ -251,6 +275,9 @@ static void recover(struct sqlite_writer *writer)
             writer_becomes(writer, SQLITE_WRITER_DAMAGED, error, "recovering");
         }
     }
+    /* On a full disk this may make room: a log that has been moved into the file starts over. */
+    if (writer->state == SQLITE_WRITER_REFUSED && writer->wal_bytes > 0)
+        checkpoint(writer);
     if (writer->state == SQLITE_WRITER_REFUSED && probe(writer))
         return;
     writer->retry_ms *= 2;
@@ -259,29 +286,7 @@ static void recover(struct sqlite_writer *writer)
     writer->retry_at_ns = sqlite_monotonic_ns() + writer->retry_ms * 1000000;
 }
 
-/* --- checkpoints ------------------------------------------------------------------------------ */
-
-/* Moves the log into the file, so that the next transaction starts the log over. A scan under way
- * still needs the log: then what can be moved is, and it is tried again a quarter later. */
-static void checkpoint(struct sqlite_writer *writer)
-{
-    int frames = 0, moved = 0;
-    uint64_t started_ns = sqlite_monotonic_ns();
-    int error = sqlite3_wal_checkpoint_v2(writer->worker.handle, "main", SQLITE_CHECKPOINT_PASSIVE,
-                                          &frames, &moved);
-    writer->checkpoint_ns = sqlite_monotonic_ns() - started_ns;
-    writer->checkpoints++;
-    if (error == SQLITE_OK && frames == moved)
-        writer->checkpoint_tried_bytes = 0;
-    else
-        writer->checkpoint_tried_bytes = writer->wal_bytes;
-    if (error != SQLITE_OK && (error & 0xff) != SQLITE_BUSY && (error & 0xff) != SQLITE_FULL) {
-        /* A sync failed: perhaps the log's. */
-        writer_becomes(writer, state_after(error), error, "checkpointing");
-        return;
-    }
-    publish(writer);
-}
+/* --- upkeep ----------------------------------------------------------------------------------- */
 
 static bool checkpoint_is_due(const struct sqlite_writer *writer)
 {

@@ -1,9 +1,10 @@
-/* Fuzz target: a connection's bytes through the request parser, the routes and the rendering of heads,
- * without sockets.
+/* Fuzz target: a connection's bytes through the request parser, the routes and the rendering of
+ * heads, without sockets.
  *
- * The first four bytes say in which sizes the rest is read. Whatever the sizes, the same requests and
- * the same fault must come of it; and with little memory for half received requests either the same,
- * or less of it and then 503. Memory is back at nothing afterwards (http_trace_run sees to that). */
+ * The first four bytes say in which sizes the rest is read. Whatever the sizes, the same requests
+ * and the same fault must come of it; and with little memory for half received requests either the
+ * same, or less of it and then 503. Memory is back at nothing afterwards (http_trace_run sees to
+ * that). */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* --- host and dispatcher: every operation ends at once, as its numbers say ------------------------- */
+/* --- host and dispatcher: every operation ends at once, as its numbers say
+ * ------------------------- */
 
 static struct resv_op operation;
 static bool operation_taken;
@@ -129,7 +131,8 @@ static void end_operation(void)
     operation_taken = false;
 }
 
-/* --- one request ------------------------------------------------------------------------------------ */
+/* --- one request
+ * ------------------------------------------------------------------------------------ */
 
 static struct exchange exchange; /* as the connection's: not zeroed between requests */
 
@@ -162,7 +165,8 @@ static void dispatch(void *data, const struct call_request *request, struct http
     }
 }
 
-/* --- the target ------------------------------------------------------------------------------------- */
+/* --- the target
+ * ------------------------------------------------------------------------------------- */
 
 static bool ready(void *data, const char **reason)
 {

@@ -217,9 +217,11 @@ def make_request(
     return head.encode("latin-1") + b"\r\n" + (body or b"")
 
 
-def ask(address, method: str, target: str, body=None, headers: dict | None = None) -> Response:
+def ask(
+    address, method: str, target: str, body=None, headers: dict | None = None, timeout_s=TIMEOUT_S
+) -> Response:
     """One request on a connection of its own."""
-    with Connection(address) as connection:
+    with Connection(address, timeout_s) as connection:
         connection.send(make_request(method, target, body, headers, close=True))
         response = connection.read(method)
         connection.assert_closed()

@@ -104,7 +104,11 @@ class Resvd:
             )
         self.pid = self.process.pid
         if wait:
-            self.wait_ready()
+            try:
+                self.wait_ready()
+            except BaseException:
+                self.kill()
+                raise
 
     # --- life ---
 
@@ -114,7 +118,7 @@ class Resvd:
             if self.process.poll() is not None:
                 raise AssertionError(f"exited with {self.process.returncode}:\n{self.log()}")
             try:
-                if ask(self.admin_address, "GET", "/readyz").status == 200:
+                if ask(self.admin_address, "GET", "/readyz", timeout_s=5.0).status == 200:
                     return
             except OSError:
                 pass

@@ -1,6 +1,6 @@
-/* A library to preload: counts allocations of the process into the file COUNT_MALLOC_FILE, eight bytes
- * in the machine's order, which others can read while it runs. Compiled with -DSANITIZED it leaves
- * malloc alone and counts through the sanitizer's hook. */
+/* A library to preload: counts allocations of the process into the file COUNT_MALLOC_FILE, eight
+ * bytes in the machine's order, which others can read while it runs. Compiled with -DSANITIZED it
+ * leaves malloc alone and counts through the sanitizer's hook. */
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stddef.h>

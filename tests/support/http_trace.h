@@ -18,10 +18,11 @@ struct http_trace {
     size_t budget_peak_bytes;
 };
 
-/* Feeds data in reads of sizes[0], sizes[1], … bytes, the last size again and again. Each read is in
- * memory of its own that is gone after it, so that a stale view is found by a sanitizer. Stops after
- * a fault and after a request that ends the connection, as the server does. `each`, which may be
- * NULL, sees every whole request. Aborts where the parser breaks a rule that holds for any bytes. */
+/* Feeds data in reads of sizes[0], sizes[1], … bytes, the last size again and again. Each read is
+ * in memory of its own that is gone after it, so that a stale view is found by a sanitizer. Stops
+ * after a fault and after a request that ends the connection, as the server does. `each`, which may
+ * be NULL, sees every whole request. Aborts where the parser breaks a rule that holds for any
+ * bytes. */
 void http_trace_run(struct http_trace *trace, const char *data, size_t size, const size_t *sizes,
                     size_t sizes_count, size_t budget_bytes,
                     void (*each)(void *each_data, const struct call_request *request,

@@ -8,7 +8,8 @@
 
 #include "op/catalog_request.h"
 
-/* --- random schedules ------------------------------------------------------------------------------ */
+/* --- random schedules
+ * ------------------------------------------------------------------------------ */
 
 static uint64_t seed;
 
@@ -40,8 +41,9 @@ static void check_told(struct client *client)
 
 static void submit_one(uint64_t step)
 {
-    static const enum resv_op_kind kinds[] = {RESV_OP_RESERVE, RESV_OP_RESERVE, RESV_OP_LOOKUP,
-                                              RESV_OP_RELEASE, RESV_OP_AUDIT, RESV_OP_CONCERT_GET};
+    static const enum resv_op_kind kinds[] = {RESV_OP_RESERVE, RESV_OP_RESERVE,
+                                              RESV_OP_LOOKUP,  RESV_OP_RELEASE,
+                                              RESV_OP_AUDIT,   RESV_OP_CONCERT_GET};
     struct resv_op *op = take(kinds[chance(6)], step);
     size_t free_slot = 0;
     while (free_slot < OPERATIONS_MAX && slots[free_slot].in_use)
@@ -98,8 +100,7 @@ static void check(void)
             continue;
         queued += slots[i].op->state == RESV_OP_QUEUED;
         submitted_operations += slots[i].op->state == RESV_OP_SUBMITTED;
-        struct resv_op *found =
-            dispatcher_find_keyed(fixture.dispatcher, &slots[i].op->id);
+        struct resv_op *found = dispatcher_find_keyed(fixture.dispatcher, &slots[i].op->id);
         bool keyed = slots[i].op->keyed && slots[i].op->kind == RESV_OP_RESERVE;
         assert_ptr_equal(found, keyed ? slots[i].op : NULL);
     }
@@ -147,7 +148,8 @@ static void random_schedules(void **state)
     assert_true(told_in_all > 10000);
 }
 
-/* --- misuse ------------------------------------------------------------------------------------------ */
+/* --- misuse
+ * ------------------------------------------------------------------------------------------ */
 
 /* Runs it in a process of its own, which must abort. */
 static void expect_abort(void (*misuse)(void))

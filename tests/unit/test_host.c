@@ -214,7 +214,8 @@ static void deferred_from_flush(void **state)
     assert_string_equal(story, "|b|b|"); /* next turn, and that does not wait */
 }
 
-/* --- timers ------------------------------------------------------------------------------------ */
+/* --- timers ------------------------------------------------------------------------------------
+ */
 
 static void start(size_t index, uint64_t delay_ms)
 {
@@ -320,7 +321,8 @@ static void many_timers(void **state)
     }
 }
 
-/* --- chance ------------------------------------------------------------------------------------ */
+/* --- chance ------------------------------------------------------------------------------------
+ */
 
 static int compare_ids(const void *a, const void *b)
 {
@@ -355,7 +357,8 @@ static void random_bytes(void **state)
     resv_random_bytes(host_fixture.host, large, 0);
 }
 
-/* --- words of the strategy ---------------------------------------------------------------------- */
+/* --- words of the strategy ----------------------------------------------------------------------
+ */
 
 static void health(void **state)
 {
@@ -421,13 +424,20 @@ static void clocks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(deferred_in_order),         TEST(cancelled_while_queued),
-        TEST(cancelled_by_another),      TEST(deferred_from_deferred),
-        TEST(chain_without_end),         TEST(deferred_from_flush),
-        TEST(timers_in_order),           TEST(timers_moved_and_stopped),
-        TEST(timers_moved_while_firing), TEST(timer_without_delay),
-        TEST(many_timers),               TEST(random_bytes),
-        TEST(health),                    TEST(events),
+        TEST(deferred_in_order),
+        TEST(cancelled_while_queued),
+        TEST(cancelled_by_another),
+        TEST(deferred_from_deferred),
+        TEST(chain_without_end),
+        TEST(deferred_from_flush),
+        TEST(timers_in_order),
+        TEST(timers_moved_and_stopped),
+        TEST(timers_moved_while_firing),
+        TEST(timer_without_delay),
+        TEST(many_timers),
+        TEST(random_bytes),
+        TEST(health),
+        TEST(events),
         TEST(clocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

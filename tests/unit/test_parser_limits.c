@@ -102,7 +102,8 @@ static void methods(void **state)
     builder_expect(&builder, "long method, long target", "fault not-implemented\n");
 }
 
-/* --- fields and trailers ----------------------------------------------------------------------- */
+/* --- fields and trailers -----------------------------------------------------------------------
+ */
 
 /* Fields of `bytes` bytes in all, CRLFs included. */
 static void add_fields(struct builder *builder, size_t bytes)
@@ -160,8 +161,9 @@ static void field_bytes(void **state)
 static void fields_without_end(void **state)
 {
     (void)state;
-    static const char *const starts[] = {"", "X:", "X: a", "Content-Length: 0", "Connection: ",
-                                         "Transfer-Encoding: ", "Host: ", "X: a, "};
+    static const char *const starts[] = {
+        "",       "X:",    "X: a", "Content-Length: 0", "Connection: ", "Transfer-Encoding: ",
+        "Host: ", "X: a, "};
     for (size_t i = 0; i < CASES_COUNT(starts); i++) {
         struct builder builder = {0};
         builder_text(&builder, GET);
@@ -199,7 +201,8 @@ static void field_counts(void **state)
     run_field_count(2, 99, fault);
 }
 
-/* --- bodies ------------------------------------------------------------------------------------ */
+/* --- bodies ------------------------------------------------------------------------------------
+ */
 
 static void add_chunk(struct builder *builder, size_t size, const char *extension)
 {
@@ -212,7 +215,8 @@ static void add_chunk(struct builder *builder, size_t size, const char *extensio
     builder_text(builder, "\r\n");
 }
 
-/* What comes of a POST with a body of `size` bytes of 'b' and an END behind it. The caller frees. */
+/* What comes of a POST with a body of `size` bytes of 'b' and an END behind it. The caller frees.
+ */
 static char *good_trace(size_t size)
 {
     struct builder builder = {0};
@@ -313,6 +317,16 @@ static void extensions(void **state)
     builder_repeat(&builder, 'e', 17000);
     builder_text(&builder, "\x01");
     builder_expect(&builder, "too long, then control byte", "fault content-too-large\n");
+    builder_text(&builder, POST CHUNKED "\r\n1;a=\"");
+    builder_repeat(&builder, 'e', 17000);
+    builder_text(&builder, "\\\x01\"\r\n");
+    builder_expect(&builder, "too long, then escaped control byte", "fault content-too-large\n");
+    builder_text(&builder, POST CHUNKED "\r\n1;a=\"");
+    builder_repeat(&builder, 'e', 10000);
+    builder_text(&builder, "\\\x01");
+    builder_repeat(&builder, 'e', 10000);
+    builder_text(&builder, "\"\r\n");
+    builder_expect(&builder, "escaped control byte, then too long", "fault bad-request\n");
 }
 
 /* Zeros in front of a chunk's size cost nothing that is counted elsewhere. */
@@ -338,7 +352,8 @@ static void zeros(void **state)
     run_zeros("zeros without end", 400000, false);
 }
 
-/* --- memory ------------------------------------------------------------------------------------- */
+/* --- memory -------------------------------------------------------------------------------------
+ */
 
 static void memory_is_bounded(void **state)
 {
@@ -397,11 +412,16 @@ static void memory_does_not_grow(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(targets),           cmocka_unit_test(lines_without_end),
-        cmocka_unit_test(methods),           cmocka_unit_test(field_bytes),
-        cmocka_unit_test(fields_without_end), cmocka_unit_test(field_counts),
-        cmocka_unit_test(bodies),            cmocka_unit_test(extensions),
-        cmocka_unit_test(zeros),             cmocka_unit_test(memory_is_bounded),
+        cmocka_unit_test(targets),
+        cmocka_unit_test(lines_without_end),
+        cmocka_unit_test(methods),
+        cmocka_unit_test(field_bytes),
+        cmocka_unit_test(fields_without_end),
+        cmocka_unit_test(field_counts),
+        cmocka_unit_test(bodies),
+        cmocka_unit_test(extensions),
+        cmocka_unit_test(zeros),
+        cmocka_unit_test(memory_is_bounded),
         cmocka_unit_test(memory_does_not_grow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -185,10 +185,10 @@ static void dates(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(plain),      cmocka_unit_test(connection_field),
-        cmocka_unit_test(head_only),  cmocka_unit_test(no_content),
-        cmocka_unit_test(interim),    cmocka_unit_test(all_fields),
-        cmocka_unit_test(dates),      cmocka_unit_test(every_status_is_known),
+        cmocka_unit_test(plain),     cmocka_unit_test(connection_field),
+        cmocka_unit_test(head_only), cmocka_unit_test(no_content),
+        cmocka_unit_test(interim),   cmocka_unit_test(all_fields),
+        cmocka_unit_test(dates),     cmocka_unit_test(every_status_is_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,27 +32,95 @@ static void expect_host(const char *host, size_t size, bool valid)
     free_exact(text);
 }
 
+static const char *const good_hosts[] = {"h",
+                                         "example.org",
+                                         "example.org:",
+                                         "example.org:0",
+                                         "example.org:80",
+                                         "example.org:65535",
+                                         "example.org:00080",
+                                         "127.0.0.1",
+                                         "127.0.0.1:8080",
+                                         "999.999.1",
+                                         "EXAMPLE",
+                                         "a_b",
+                                         "a~b",
+                                         "-",
+                                         "%41",
+                                         "%4a%4B:1",
+                                         "a!$&'()*+,;=b",
+                                         "[::1]",
+                                         "[::1]:80",
+                                         "[::]:",
+                                         "[2001:db8::7]",
+                                         "[::ffff:1.2.3.4]",
+                                         "[v1.a]",
+                                         "[vF.a:b]:80",
+                                         "[V0a.!$&'()*+,;=:]"};
+static const char *const bad_hosts[] = {"",
+                                        " ",
+                                        ":",
+                                        ":80",
+                                        "a b",
+                                        "a:b",
+                                        "a:80:80",
+                                        "a:-1",
+                                        "a:+1",
+                                        "a:65536",
+                                        "a:99999999999999999",
+                                        "a:8 0",
+                                        "a:80a",
+                                        "a/b",
+                                        "a?b",
+                                        "a#b",
+                                        "a@b",
+                                        "a\\b",
+                                        "a\"b",
+                                        "a<b",
+                                        "a^b",
+                                        "a`b",
+                                        "a{b}",
+                                        "a|b",
+                                        "%",
+                                        "%4",
+                                        "%zz",
+                                        "a%4:80",
+                                        "[",
+                                        "]",
+                                        "[]",
+                                        "[]:80",
+                                        "[::1",
+                                        "::1",
+                                        "[::1]a",
+                                        "[::1]80",
+                                        "[::1]]",
+                                        "[[::1]]",
+                                        "[1.2.3.4]",
+                                        "[:::1]",
+                                        "[::1%25eth0]",
+                                        "[::1%eth0]",
+                                        "[g::]",
+                                        "[v1.]",
+                                        "[v.a]",
+                                        "[v1a]",
+                                        "[vg.a]",
+                                        "[v1.a/b]",
+                                        "[v1.%41]",
+                                        "[v]",
+                                        "a[::1]",
+                                        "http://a",
+                                        "a,b ",
+                                        "\xc3\xa4",
+                                        "a\x7f",
+                                        "a\tb"};
+
 static void hosts(void **state)
 {
     (void)state;
-    static const char *const good[] = {
-        "h", "example.org", "example.org:", "example.org:0", "example.org:80", "example.org:65535",
-        "example.org:00080", "127.0.0.1", "127.0.0.1:8080", "999.999.1", "EXAMPLE", "a_b", "a~b",
-        "-", "%41", "%4a%4B:1", "a!$&'()*+,;=b", "[::1]", "[::1]:80", "[::]:", "[2001:db8::7]",
-        "[::ffff:1.2.3.4]", "[v1.a]", "[vF.a:b]:80", "[V0a.!$&'()*+,;=:]",
-    };
-    static const char *const bad[] = {
-        "", " ", ":", ":80", "a b", "a:b", "a:80:80", "a:-1", "a:+1", "a:65536", "a:99999999999999999",
-        "a:8 0", "a:80a", "a/b", "a?b", "a#b", "a@b", "a\\b", "a\"b", "a<b", "a^b", "a`b", "a{b}",
-        "a|b", "%", "%4", "%zz", "a%4:80", "[", "]", "[]", "[]:80", "[::1", "::1", "[::1]a", "[::1]80",
-        "[::1]]", "[[::1]]", "[1.2.3.4]", "[:::1]", "[::1%25eth0]", "[::1%eth0]", "[g::]", "[v1.]",
-        "[v.a]", "[v1a]", "[vg.a]", "[v1.a/b]", "[v1.%41]", "[v]", "a[::1]", "http://a", "a,b ",
-        "\xc3\xa4", "a\x7f", "a\tb",
-    };
-    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
-        expect_host(good[i], strlen(good[i]), true);
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        expect_host(bad[i], strlen(bad[i]), false);
+    for (size_t i = 0; i < sizeof(good_hosts) / sizeof(good_hosts[0]); i++)
+        expect_host(good_hosts[i], strlen(good_hosts[i]), true);
+    for (size_t i = 0; i < sizeof(bad_hosts) / sizeof(bad_hosts[0]); i++)
+        expect_host(bad_hosts[i], strlen(bad_hosts[i]), false);
     expect_host("a\0b", 3, false);
     expect_host("[::1\0]", 6, false);
     char brackets[200] = "[";
@@ -65,8 +133,9 @@ static void hosts(void **state)
 static void host_bytes(void **state)
 {
     (void)state;
-    static const char in_name[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~"
-                                  "!$&'()*+,;=:";
+    static const char in_name[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~"
+        "!$&'()*+,;=:";
     for (int byte = 0; byte < 256; byte++) {
         const char host[] = {'a', (char)byte};
         expect_host(host, 2, byte != 0 && strchr(in_name, byte) != NULL);
@@ -132,12 +201,40 @@ static void targets(void **state)
 static void bad_targets(void **state)
 {
     (void)state;
-    static const char *const targets[] = {
-        "a", "?", "?a", "*", "**", "*/", "h:80", "http:", "http:/", "http:/a", "http://", "http:///",
-        "http://?", "http://u@h/", "http://u:p@h/", "http://h:x/", "http://[::1/", "httpx://h/",
-        "ftp://h/", "http//h/", "/%", "/%1", "/%1g", "/%%41", "/a?%", "/a?%4", "/[", "/]", "/a?[",
-        "/#", "/a#", "/a?#", "http://h#", "http://h/#",
-    };
+    static const char *const targets[] = {"a",
+                                          "?",
+                                          "?a",
+                                          "*",
+                                          "**",
+                                          "*/",
+                                          "h:80",
+                                          "http:",
+                                          "http:/",
+                                          "http:/a",
+                                          "http://",
+                                          "http:///",
+                                          "http://?",
+                                          "http://u@h/",
+                                          "http://u:p@h/",
+                                          "http://h:x/",
+                                          "http://[::1/",
+                                          "httpx://h/",
+                                          "ftp://h/",
+                                          "http//h/",
+                                          "/%",
+                                          "/%1",
+                                          "/%1g",
+                                          "/%%41",
+                                          "/a?%",
+                                          "/a?%4",
+                                          "/[",
+                                          "/]",
+                                          "/a?[",
+                                          "/#",
+                                          "/a#",
+                                          "/a?#",
+                                          "http://h#",
+                                          "http://h/#"};
     struct request_line out;
     for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
         char line[128] = "GET ";
@@ -151,8 +248,9 @@ static void bad_targets(void **state)
 static void target_bytes(void **state)
 {
     (void)state;
-    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~"
-                                  "!$&'()*+,;=:@/?";
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~"
+        "!$&'()*+,;=:@/?";
     struct request_line out;
     for (int byte = 0; byte < 256; byte++) {
         if (byte == ' ')
