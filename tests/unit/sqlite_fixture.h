@@ -31,7 +31,7 @@ struct fixture {
     size_t writable_changes;
     size_t everything_changes;
     int64_t concert_changed;
-    uint8_t next_id; /* of item_reserve */
+    uint32_t next_id; /* of item_reserve */
 };
 
 /* cmocka set-up and tear-down: a new folder, nothing open; everything closed and deleted. */
