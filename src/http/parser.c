@@ -1,14 +1,12 @@
 /* The request parser: stages, llhttp's callbacks, and what is kept between two reads. */
 #include "http/parser.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "http/fields.h"
 #include "http/limits.h"
+#include "http/parser_views.h"
 #include "resvd/assert.h"
-
-#define KEPT_BYTES_MIN 512
 
 static const struct http_fault no_fault = {NULL, NULL};
 static const struct http_fault body_too_large = {"content-too-large",
@@ -19,92 +17,6 @@ static const struct http_fault bare_carriage_return = {"bad-request",
                                                        "the request line has a bare CR in it"};
 static const struct http_fault out_of_memory = {"unavailable",
                                                 "too many requests are half received; try again"};
-
-/* --- kept memory ------------------------------------------------------------------------------ */
-
-static bool keep_bytes(struct parser *parser, const char *data, size_t size)
-{
-    size_t needed = parser->kept_size + size;
-    if (needed > parser->kept_capacity) {
-        size_t capacity = parser->kept_capacity == 0 ? KEPT_BYTES_MIN : parser->kept_capacity;
-        while (capacity < needed)
-            capacity *= 2;
-        size_t more = capacity - parser->kept_capacity;
-        if (!budget_take(parser->budget, more))
-            return false;
-        char *kept = realloc(parser->kept, capacity);
-        if (kept == NULL) {
-            budget_give(parser->budget, more);
-            return false;
-        }
-        parser->kept = kept;
-        parser->kept_capacity = (uint32_t)capacity;
-    }
-    if (size > 0)
-        memcpy(parser->kept + parser->kept_size, data, size);
-    parser->kept_size = (uint32_t)needed;
-    return true;
-}
-
-static bool keep_view(struct parser *parser, struct parser_view *view)
-{
-    if (!view->present || view->kept)
-        return true;
-    uint32_t offset = parser->kept_size;
-    if (!keep_bytes(parser, view->data, view->size))
-        return false;
-    view->offset = offset;
-    view->kept = true;
-    return true;
-}
-
-static struct text view_text(const struct parser *parser, const struct parser_view *view)
-{
-    if (!view->present)
-        return (struct text){NULL, 0};
-    if (view->size == 0)
-        return TEXT(""); /* there, but empty: not the same as absent */
-    return (struct text){view->kept ? parser->kept + view->offset : view->data, view->size};
-}
-
-static void view_open(struct parser *parser, struct parser_view *view)
-{
-    *view = (struct parser_view){.present = true};
-    parser->open = view;
-}
-
-/* At the end of a read, and when the open view must be kept before: it is kept last, so that it can
- * grow. */
-static bool keep_all(struct parser *parser)
-{
-    struct parser_view *views[] = {&parser->line_text, &parser->name, &parser->value,
-                                   &parser->body};
-    for (size_t i = 0; i < FIELD_STORED_COUNT; i++) {
-        if (&parser->stored[i] != parser->open && !keep_view(parser, &parser->stored[i]))
-            return false;
-    }
-    for (size_t i = 0; i < sizeof(views) / sizeof(views[0]); i++) {
-        if (views[i] != parser->open && !keep_view(parser, views[i]))
-            return false;
-    }
-    return parser->open == NULL || keep_view(parser, parser->open);
-}
-
-/* Adds bytes to the open view: by looking at them where they follow on, else by keeping. */
-static bool view_add(struct parser *parser, const char *data, size_t size)
-{
-    struct parser_view *view = parser->open;
-    if (!view->kept && (view->size == 0 || view->data + view->size == data)) {
-        if (view->size == 0)
-            view->data = data;
-        view->size += (uint32_t)size;
-        return true;
-    }
-    if ((!view->kept && !keep_all(parser)) || !keep_bytes(parser, data, size))
-        return false;
-    view->size += (uint32_t)size;
-    return true;
-}
 
 /* --- llhttp's callbacks ------------------------------------------------------------------------
  */
@@ -120,14 +32,14 @@ static int on_header_field(llhttp_t *llhttp, const char *at, size_t length)
 {
     struct parser *parser = llhttp->data;
     if (parser->open != &parser->name)
-        view_open(parser, &parser->name);
-    return view_add(parser, at, length) ? 0 : fail(parser, out_of_memory);
+        parser_view_open(parser, &parser->name);
+    return parser_view_add(parser, at, length) ? 0 : fail(parser, out_of_memory);
 }
 
 static int on_header_field_complete(llhttp_t *llhttp)
 {
     struct parser *parser = llhttp->data;
-    parser->field = field_by_name(view_text(parser, &parser->name));
+    parser->field = field_by_name(parser_view_text(parser, &parser->name));
     parser->name.present = false;
     parser->open = NULL;
     if (++parser->fields > HTTP_FIELDS_MAX)
@@ -142,7 +54,7 @@ static int on_header_field_complete(llhttp_t *llhttp)
     if (parser->field != FIELD_OTHER) {
         if (parser->field_count[parser->field] < UINT8_MAX)
             parser->field_count[parser->field]++;
-        view_open(parser, &parser->value);
+        parser_view_open(parser, &parser->value);
     }
     return 0;
 }
@@ -155,7 +67,7 @@ static int on_header_value(llhttp_t *llhttp, const char *at, size_t length)
                     (struct http_fault){"bad-request", "a header field has a control byte in it"});
     if (parser->open == NULL)
         return 0;
-    return view_add(parser, at, length) ? 0 : fail(parser, out_of_memory);
+    return parser_view_add(parser, at, length) ? 0 : fail(parser, out_of_memory);
 }
 
 static int on_header_value_complete(llhttp_t *llhttp)
@@ -164,7 +76,7 @@ static int on_header_value_complete(llhttp_t *llhttp)
     if (parser->open == NULL)
         return 0;
     parser->open = NULL;
-    struct text value = field_trim(view_text(parser, &parser->value));
+    struct text value = field_trim(parser_view_text(parser, &parser->value));
     parser->value.size = (uint32_t)value.size;
     if (!parser->value.kept)
         parser->value.data = value.data;
@@ -248,10 +160,10 @@ static int on_body(llhttp_t *llhttp, const char *at, size_t length)
 {
     struct parser *parser = llhttp->data;
     if (!parser->body.present)
-        view_open(parser, &parser->body);
+        parser_view_open(parser, &parser->body);
     if (parser->body.size + length > HTTP_BODY_BYTES_MAX)
         return fail(parser, body_too_large);
-    return view_add(parser, at, length) ? 0 : fail(parser, out_of_memory);
+    return parser_view_add(parser, at, length) ? 0 : fail(parser, out_of_memory);
 }
 
 static int on_chunk_header(llhttp_t *llhttp)
@@ -365,7 +277,7 @@ static enum parser_event feed_line(struct parser *parser, const char *data, size
     const char *end = memchr(start, '\n', size - *used);
     size_t length = end == NULL ? size - *used : (size_t)(end - start);
     struct parser_view *view = &parser->line_text;
-    struct text before = view_text(parser, view);
+    struct text before = parser_view_text(parser, view);
     if (length > 0 && before.size > 0 && before.data[before.size - 1] == '\r')
         return fault_event(parser, bare_carriage_return);
     if (view->size + length > REQUEST_LINE_BYTES_MAX + 1) {
@@ -373,14 +285,14 @@ static enum parser_event feed_line(struct parser *parser, const char *data, size
         struct http_fault bytes_fault = request_line_check_bytes((struct text){start, fits});
         if (bytes_fault.slug != NULL)
             return fault_event(parser, bytes_fault);
-        if (!view_add(parser, start, fits))
+        if (!parser_view_add(parser, start, fits))
             return fault_event(parser, out_of_memory);
-        return fault_event(parser, request_line_too_long(view_text(parser, view)));
+        return fault_event(parser, request_line_too_long(parser_view_text(parser, view)));
     }
-    if (length > 0 && !view_add(parser, start, length))
+    if (length > 0 && !parser_view_add(parser, start, length))
         return fault_event(parser, out_of_memory);
     *used += length;
-    struct text line = view_text(parser, view);
+    struct text line = parser_view_text(parser, view);
     bool carriage_return = line.size > 0 && line.data[line.size - 1] == '\r';
     if (carriage_return)
         line.size--;
@@ -500,7 +412,7 @@ static enum parser_event feed_start(struct parser *parser, const char *data, siz
             parser, (struct http_fault){"bad-request", "a bare CR or LF before the request"});
     if (*used < size) {
         parser->stage = PARSER_LINE;
-        view_open(parser, &parser->line_text);
+        parser_view_open(parser, &parser->line_text);
     }
     return PARSER_MORE;
 }
@@ -537,7 +449,7 @@ enum parser_event parser_feed(struct parser *parser, const char *data, size_t si
         }
     }
     if (event == PARSER_MORE || event == PARSER_CONTINUE) {
-        if (!keep_all(parser))
+        if (!parser_keep_views(parser))
             return fault_event(parser, out_of_memory);
     }
     return event;
@@ -547,15 +459,15 @@ void parser_request(const struct parser *parser, struct call_request *request)
 {
     struct request_line line = parser->line;
     if (parser->line_text.kept) /* its memory may have moved since it was split */
-        request_line_parse(view_text(parser, &parser->line_text), &line);
+        request_line_parse(parser_view_text(parser, &parser->line_text), &line);
     request->method = line.method;
     request->path = line.path;
     request->query = line.query;
-    request->body = view_text(parser, &parser->body);
-    request->content_type = view_text(parser, &parser->stored[FIELD_CONTENT_TYPE]);
-    request->content_encoding = view_text(parser, &parser->stored[FIELD_CONTENT_ENCODING]);
-    request->idempotency_key = view_text(parser, &parser->stored[FIELD_IDEMPOTENCY_KEY]);
-    request->authorization = view_text(parser, &parser->stored[FIELD_AUTHORIZATION]);
+    request->body = parser_view_text(parser, &parser->body);
+    request->content_type = parser_view_text(parser, &parser->stored[FIELD_CONTENT_TYPE]);
+    request->content_encoding = parser_view_text(parser, &parser->stored[FIELD_CONTENT_ENCODING]);
+    request->idempotency_key = parser_view_text(parser, &parser->stored[FIELD_IDEMPOTENCY_KEY]);
+    request->authorization = parser_view_text(parser, &parser->stored[FIELD_AUTHORIZATION]);
     request->header_repeated = parser->header_repeated;
 }
 
@@ -582,14 +494,4 @@ void parser_init(struct parser *parser, struct budget *budget)
 {
     memset(parser, 0, sizeof(*parser));
     parser->budget = budget;
-}
-
-void parser_free(struct parser *parser)
-{
-    if (parser->kept == NULL)
-        return;
-    budget_give(parser->budget, parser->kept_capacity);
-    free(parser->kept);
-    parser->kept = NULL;
-    parser->kept_capacity = 0;
 }
