@@ -4,6 +4,8 @@
  */
 #include "routes/router.h"
 
+#include "routes/percent.h"
+
 #include <string.h>
 
 #define API         ROUTE_ON_API
@@ -50,36 +52,6 @@ struct segments {
     size_t count;
 };
 
-static int hex_value(char digit)
-{
-    if (digit >= '0' && digit <= '9')
-        return digit - '0';
-    if (digit >= 'A' && digit <= 'F')
-        return digit - 'A' + 10;
-    if (digit >= 'a' && digit <= 'f')
-        return digit - 'a' + 10;
-    return -1;
-}
-
-/* Bytes written, or SIZE_MAX for a bad encoding. */
-static size_t decode(struct text encoded, char *decoded)
-{
-    size_t size = 0;
-    for (size_t i = 0; i < encoded.size; i++) {
-        char byte = encoded.data[i];
-        if (byte == '%') {
-            int high = i + 1 < encoded.size ? hex_value(encoded.data[i + 1]) : -1;
-            int low = i + 2 < encoded.size ? hex_value(encoded.data[i + 2]) : -1;
-            if (high < 0 || low < 0)
-                return SIZE_MAX;
-            byte = (char)(high * 16 + low);
-            i += 2;
-        }
-        decoded[size++] = byte;
-    }
-    return size;
-}
-
 static enum router_result cut(struct text path, char *scratch, struct segments *segments)
 {
     segments->count = 0;
@@ -87,13 +59,14 @@ static enum router_result cut(struct text path, char *scratch, struct segments *
     while (at <= path.size) {
         const char *slash = at < path.size ? memchr(path.data + at, '/', path.size - at) : NULL;
         size_t end = slash != NULL ? (size_t)(slash - path.data) : path.size;
-        size_t size = decode((struct text){path.data + at, end - at}, scratch);
-        if (size == SIZE_MAX)
+        struct text encoded = {path.data + at, end - at};
+        struct text decoded;
+        if (!percent_decode(encoded, scratch, encoded.size, &decoded))
             return ROUTER_BAD_ENCODING;
         if (segments->count < ROUTER_SEGMENTS_MAX)
-            segments->parts[segments->count] = (struct text){scratch, size};
+            segments->parts[segments->count] = decoded;
         segments->count++; /* one more than fits matches nothing */
-        scratch += size;
+        scratch += decoded.size;
         at = end + 1;
     }
     return ROUTER_FOUND;
