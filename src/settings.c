@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "config/server_options.h"
+#include "config/suggest.h"
 #include "resvd/assert.h"
 #include "resvd/strategy.h"
 
@@ -28,6 +29,30 @@ const struct resv_option_table *const *settings_tables(void)
     return tables;
 }
 
+/* Among the other errors, so that all are seen at once. */
+static size_t check_strategy(struct config *config)
+{
+    const char *name = config_string(config, &server_options, SERVER_STRATEGY);
+    struct suggestion suggestion;
+    suggestion_begin(&suggestion, name);
+    for (size_t i = 0; resv_strategies[i] != NULL; i++) {
+        if (strcmp(resv_strategies[i]->name, name) == 0)
+            return 0;
+        suggestion_offer(&suggestion, resv_strategies[i]->name);
+    }
+    const char *best = suggestion_best(&suggestion);
+    if (best != NULL)
+        config_add_error(config,
+                         "[server] strategy: '%s' is not in this binary\n    did you mean '%s'?",
+                         name, best);
+    else
+        config_add_error(config,
+                         "[server] strategy: '%s' is not in this binary\n    --list-strategies "
+                         "shows those that are; meson's -Dstrategies= builds others in",
+                         name);
+    return 1;
+}
+
 struct config *settings_read(const struct command_line *line)
 {
     struct config *config = config_create(settings_tables());
@@ -41,6 +66,7 @@ struct config *settings_read(const struct command_line *line)
     errors += config_read_environment(config, (const char *const *)environ);
     errors += command_line_apply(line, config);
     errors += config_finish(config);
+    errors += check_strategy(config);
     if (errors == 0)
         errors += server_options_check(config);
     config_print_warnings(config, stderr);
@@ -60,13 +86,7 @@ const struct resv_strategy *settings_strategy(const struct config *config,
         if (strcmp(resv_strategies[i]->name, name) == 0)
             found = resv_strategies[i];
     }
-    if (found == NULL) {
-        fprintf(stderr, "resvd: strategy '%s' is not in this binary; it has:", name);
-        for (size_t i = 0; resv_strategies[i] != NULL; i++)
-            fprintf(stderr, "%s %s", i > 0 ? "," : "", resv_strategies[i]->name);
-        fprintf(stderr, "\n    choose with --strategy, or build with -Dstrategies=%s\n", name);
-        return NULL;
-    }
+    RESV_ASSERT(found != NULL); /* settings_read has checked it */
     if (found->may_oversell && !line->i_know_this_oversells) {
         fprintf(stderr,
                 "resvd: strategy '%s' sells seats more than once and exists to show that; to run "

@@ -244,6 +244,18 @@ size_t server_options_check(struct config *config)
 {
     bool is_open = config_choice(config, &server_options, SERVER_AUTH) == SERVER_AUTH_OFF;
     bool has_keys = config_string(config, &server_options, SERVER_API_KEYS)[0] != '\0';
+    bool gives_keys = config_is_set(config, &server_options, SERVER_API_KEYS);
+    if (gives_keys && !has_keys) {
+        config_add_error(config, "[server] api_keys: there is no key in it, and nobody wrote out "
+                                 "that everybody may come\n    give a key, or auth = off without "
+                                 "api_keys");
+        return 1;
+    }
+    if (is_open && has_keys) {
+        config_add_error(config, "[server] auth = off lets everybody in, but api_keys are given, "
+                                 "too\n    remove one of the two");
+        return 1;
+    }
     if (is_open || has_keys) {
         return 0;
     }

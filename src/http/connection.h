@@ -27,6 +27,7 @@
 #define ADMIN_MAX         256  /* connections of the admin listener: places of its own */
 #define REFUSED_MAX       64   /* connections over the limit that hear 503 at the same time */
 #define LINGER_MS         1000 /* for the client to read the last answer before the close */
+#define DRAIN_REQUEST_MS  1000 /* while draining, for a request that is half received */
 #define DEADLINE_TICK_MS  50
 #define READS_PER_FLUSH   64 /* so that clients get work while many others are still read */
 #define LISTEN_BACKLOG    4096

@@ -12,8 +12,11 @@ static void answered(struct call *call)
     struct connection *connection = exchange->connection;
     struct answer *answer = &call->answer;
     RESV_ASSERT(!exchange->done);
-    if (answer->heap != NULL &&
-        !budget_take(&connection->server->answer_budget, answer->body_size)) {
+    struct budget *budget = &connection->server->answer_budget;
+    if (answer->heap != NULL && !exchange->is_read) {
+        /* What was done is said, whatever the memory: such answers are small, or an operator's. */
+        budget_take_anyway(budget, answer->body_size);
+    } else if (answer->heap != NULL && !budget_take(budget, answer->body_size)) {
         free(answer->heap);
         answer->heap = NULL;
         routes_answer_problem(call, "unavailable", NULL); /* static text: comes back here once */
@@ -83,6 +86,7 @@ static void dispatch(struct connection *connection, bool early)
     parser_request(parser, &request);
     struct exchange *exchange = take_exchange(connection);
     exchange->head_only = request.method == METHOD_HEAD;
+    exchange->is_read = request.method == METHOD_GET || request.method == METHOD_HEAD;
     exchange->http_1_0 = parser->line.version_minor == 0;
     if (early) {
         if (!routes_refuse_early(server->config.routes, &exchange->call, &request)) {

@@ -22,6 +22,7 @@ struct exchange {
     bool done;
     bool interim;     /* stands for "100 Continue", has no call */
     bool head_only;   /* HEAD: the body is counted, not sent */
+    bool is_read;     /* GET, HEAD: nothing was changed, so that 503 instead is no lie */
     bool close_after; /* the last answer of the connection */
     bool http_1_0;
     bool from_pool;

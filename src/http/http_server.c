@@ -129,7 +129,10 @@ static void tick(struct resv_timer *timer)
     const struct http_timeouts *timeouts = &server->config.timeouts;
     uint64_t now_ms = uv_now(server->config.loop);
     struct deadline *due;
-    while ((due = deadline_due(&server->request, now_ms, timeouts->request_ms)) != NULL) {
+    uint64_t request_ms = timeouts->request_ms;
+    if (server->draining[LISTENER_API] && request_ms > DRAIN_REQUEST_MS)
+        request_ms = DRAIN_REQUEST_MS;
+    while ((due = deadline_due(&server->request, now_ms, request_ms)) != NULL) {
         struct connection *connection = of_clock(due);
         server->counters.timeouts++;
         deadline_stop(due);
@@ -285,6 +288,15 @@ void http_server_drain(struct http_server *server, enum listener_kind kind,
     server->drained_data[kind] = data;
 }
 
+void http_server_cut(struct http_server *server, enum listener_kind kind)
+{
+    for (size_t i = 0; i < slots(&server->config); i++) {
+        struct connection *connection = &server->connections[i];
+        if (connection->open && connection->kind == kind)
+            connection_close(connection);
+    }
+}
+
 static void check_closed(void *data)
 {
     struct http_server *server = data;
@@ -309,10 +321,8 @@ void http_server_close(struct http_server *server, void (*closed)(void *data), v
     server->drained[LISTENER_API] = server->drained[LISTENER_ADMIN] = NULL;
     close_listeners(server, LISTENER_API);
     close_listeners(server, LISTENER_ADMIN);
-    for (size_t i = 0; i < slots(&server->config); i++) {
-        if (server->connections[i].open)
-            connection_close(&server->connections[i]);
-    }
+    http_server_cut(server, LISTENER_API);
+    http_server_cut(server, LISTENER_ADMIN);
     host_on_flush(server->config.host, NULL, NULL);
     server->closed = closed;
     server->closed_data = data;

@@ -55,6 +55,8 @@ void http_server_set_timeouts(struct http_server *server, const struct http_time
  * to what they have asked (Connection: close). drained(data) comes when none is left. */
 void http_server_drain(struct http_server *server, enum listener_kind kind,
                        void (*drained)(void *data), void *data);
+/* For a drain that has waited long enough: closes what connections of the kind are left. */
+void http_server_cut(struct http_server *server, enum listener_kind kind);
 /* Closes everything at once; closed(data) comes from the loop. Then destroy. */
 void http_server_close(struct http_server *server, void (*closed)(void *data), void *data);
 void http_server_destroy(struct http_server *server);

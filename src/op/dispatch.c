@@ -300,6 +300,14 @@ void dispatcher_client_gone(struct dispatcher *dispatcher, struct resv_op *op)
         finish(dispatcher, op, RESV_CANCELLED);
 }
 
+void dispatcher_cancel_queued(struct dispatcher *dispatcher)
+{
+    for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
+        while (dispatcher->queued[lane].first != NULL)
+            finish(dispatcher, dispatcher->queued[lane].first, RESV_CANCELLED);
+    }
+}
+
 struct dispatcher_depths dispatcher_depths(const struct dispatcher *dispatcher)
 {
     return (struct dispatcher_depths){

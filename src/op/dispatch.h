@@ -50,6 +50,10 @@ void dispatcher_client_gone(struct dispatcher *dispatcher, struct resv_op *op);
 /* The keyed RESERVE under way with this id, or NULL. */
 struct resv_op *dispatcher_find_keyed(struct dispatcher *dispatcher, const struct resv_id *id);
 
+/* What the strategy has not taken yet ends as CANCELLED: for a drain that has waited long enough.
+ */
+void dispatcher_cancel_queued(struct dispatcher *dispatcher);
+
 struct dispatcher_depths {
     size_t operations_max;
     size_t queued;

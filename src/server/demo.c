@@ -1,4 +1,5 @@
-/* The demonstration's three steps: look, fill, print. */
+/* The demonstration's steps: concerts where there are none, a member where there is none, print.
+ * Each looks for itself, so that a run that was interrupted is finished by the next one. */
 #include "server/demo.h"
 
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include "op/catalog_request.h"
 
 #define DEMO_MEMBERS 1000
+#define DEMO_MEMBER  7 /* the one in the printed lines */
 
 static const struct {
     const char *title;
@@ -81,10 +83,37 @@ static void make_members(void)
     step(RESV_OP_MEMBER_CREATE, request, members_made);
 }
 
+static void looked_for_member(struct resv_op *op)
+{
+    if (op->outcome == RESV_FOUND)
+        print_lines();
+    else if (op->outcome == RESV_NOT_FOUND)
+        make_members();
+    else
+        failed("looking for members");
+}
+
+static void look_for_member(void)
+{
+    struct resv_op *op = dispatcher_take(demo.dispatcher, RESV_OP_MEMBER_GET);
+    if (op == NULL) {
+        failed("no operation to be had");
+        return;
+    }
+    op->member_id = DEMO_MEMBER;
+    op->catalog = catalog_request_create();
+    if (op->catalog == NULL) {
+        dispatcher_give_back(demo.dispatcher, op);
+        failed("out of memory");
+        return;
+    }
+    dispatcher_submit(demo.dispatcher, op, &demo, looked_for_member);
+}
+
 static void concerts_made(struct resv_op *op)
 {
     if (op->outcome == RESV_STORED)
-        make_members();
+        look_for_member();
     else
         failed("concerts");
 }
@@ -112,7 +141,7 @@ static void looked(struct resv_op *op)
     if (op->outcome != RESV_FOUND)
         failed("looking for concerts");
     else if (op->catalog->count > 0)
-        print_lines();
+        look_for_member();
     else
         make_concerts();
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include <uv.h>
@@ -24,6 +25,7 @@ struct opening {
     enum listener_kind kind;
     const char *option;
     struct listen_result *result;
+    bool may_be_public; /* keys are asked for, or auth = off was written out */
 };
 
 static void note(struct opening *opening, const char *text, const char *for_curl)
@@ -54,6 +56,9 @@ static void remove_stale_socket(const char *path)
     struct sockaddr_un name = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof(name.sun_path))
         return;
+    struct stat status;
+    if (lstat(path, &status) != 0 || !S_ISSOCK(status.st_mode))
+        return; /* whatever it is, it is not ours to remove */
     strcpy(name.sun_path, path);
     int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (probe < 0)
@@ -133,9 +138,29 @@ static bool open_list(struct opening *opening, const char *list)
     return true;
 }
 
+/* The rule of server_options_check, for sockets that are not in the configuration. */
+static bool socket_is_public(int socket)
+{
+    struct sockaddr_storage name;
+    socklen_t size = sizeof(name);
+    struct address address = {.kind = ADDRESS_TCP};
+    if (getsockname(socket, (struct sockaddr *)&name, &size) != 0 || name.ss_family == AF_UNIX)
+        return false;
+    uv_ip_name((struct sockaddr *)&name, address.host, sizeof(address.host));
+    return !address_is_loopback(&address);
+}
+
 static bool open_socket(struct opening *opening, int socket)
 {
     char text[64];
+    if (!opening->may_be_public && socket_is_public(socket)) {
+        opening->result->exit_code = EXIT_CODE_CONFIG;
+        snprintf(opening->result->message, sizeof(opening->result->message),
+                 "other machines can reach systemd socket %d, and no api_keys are given; give "
+                 "[server] api_keys or api_keys_file, or write out auth = off",
+                 socket);
+        return false;
+    }
     int error = http_server_listen_socket(opening->server, opening->kind, socket);
     snprintf(text, sizeof(text), "systemd socket %d", socket);
     if (error != 0) {
@@ -149,8 +174,10 @@ static bool open_socket(struct opening *opening, int socket)
 void listen_open(struct http_server *server, struct uv_loop_s *loop, const struct config *config,
                  struct listen_result *result)
 {
-    struct opening api = {server, loop, LISTENER_API, "listen", result};
-    struct opening admin = {server, loop, LISTENER_ADMIN, "admin_listen", result};
+    bool may_be_public = config_choice(config, &server_options, SERVER_AUTH) == SERVER_AUTH_OFF ||
+                         config_string(config, &server_options, SERVER_API_KEYS)[0] != '\0';
+    struct opening api = {server, loop, LISTENER_API, "listen", result, may_be_public};
+    struct opening admin = {server, loop, LISTENER_ADMIN, "admin_listen", result, may_be_public};
     *result = (struct listen_result){0};
     struct systemd_sockets sockets;
     systemd_take_sockets(&sockets);

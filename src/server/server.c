@@ -31,6 +31,8 @@
 #include "server/server_metrics.h"
 #include "server/systemd.h"
 
+#define DRAIN_LAST_MS 2000
+
 enum stage { OPENING, STARTING, SERVING, DRAINING, CLOSING_STRATEGY, CLOSING };
 
 struct server {
@@ -51,6 +53,7 @@ struct server {
     struct resv_timer start_timer;
     struct resv_timer drain_timer;
     struct resv_deferred close_later;
+    bool strategy_drains;
     void *instance;
 };
 
@@ -134,8 +137,9 @@ static void strategy_is_drained(void *data)
 static void operations_are_done(void *data)
 {
     struct server *server = data;
-    if (server->stage != DRAINING)
+    if (server->stage != DRAINING || server->strategy_drains)
         return;
+    server->strategy_drains = true;
     uint64_t deadline_ns = resv_now_ns(server->host) + drain_left_ms(server) * 1000000;
     server->start->strategy->drain(server->instance, deadline_ns);
 }
@@ -147,7 +151,16 @@ static void api_is_drained(void *data)
     dispatcher_when_idle(server->dispatcher, operations_are_done, server);
 }
 
-/* What is not answered by now is cut off: exit code 1 says so. */
+static void drain_hangs(struct resv_timer *timer)
+{
+    (void)timer;
+    log_event(RESV_LOG_ERROR, "the strategy does not end, exit at once", NULL);
+    _exit(EXIT_CODE_FAILURE);
+}
+
+/* Whoever still reads slowly or has sent half a request is cut off; what is under way with the
+ * strategy gets a last moment. Exit code 1 only says that operations were left without an answer.
+ */
 static void drain_took_too_long(struct resv_timer *timer)
 {
     struct server *server = timer->data;
@@ -156,7 +169,16 @@ static void drain_took_too_long(struct resv_timer *timer)
     snprintf(under_way, sizeof(under_way), "%zu", depths.queued + depths.submitted);
     log_event(RESV_LOG_ERROR, "drain took too long", "operations_under_way", under_way, "raise",
               "[server] drain_timeout_ms", NULL);
-    _exit(EXIT_CODE_FAILURE);
+    timer->fired = drain_hangs;
+    resv_timer_start(server->host, timer, DRAIN_LAST_MS);
+    dispatcher_set_accepting(server->dispatcher, false);
+    if (depths.queued + depths.submitted == 0) {
+        http_server_cut(server->http, LISTENER_API);
+        return;
+    }
+    server->exit_code = EXIT_CODE_FAILURE;
+    dispatcher_cancel_queued(server->dispatcher);
+    operations_are_done(server); /* the strategy completes the others, as is true */
 }
 
 static void begin_drain(struct server *server)
@@ -188,6 +210,22 @@ static void apply_log_options(const struct config *config)
                   (enum resv_log_level)config_choice(config, &server_options, SERVER_LOG_LEVEL));
 }
 
+/* Takes over what may change; each change is a line of the log. */
+static void log_changes(struct config *config, const struct config *fresh)
+{
+    char *lines = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&lines, &size);
+    RESV_ASSERT(out != NULL);
+    config_reload(config, fresh, out);
+    RESV_ASSERT(fclose(out) == 0);
+    char *rest = NULL;
+    for (char *line = strtok_r(lines, "\n", &rest); line != NULL;
+         line = strtok_r(NULL, "\n", &rest))
+        log_event(RESV_LOG_INFO, "setting differs", "setting", line, NULL);
+    free(lines);
+}
+
 static void reload(struct server *server)
 {
     struct config *config = server->start->config;
@@ -196,7 +234,7 @@ static void reload(struct server *server)
         log_event(RESV_LOG_ERROR, "configuration has errors, the old one stays", NULL);
         return;
     }
-    config_reload(config, fresh, stderr);
+    log_changes(config, fresh);
     config_destroy(fresh);
     struct http_timeouts timeouts = timeouts_of(config);
     http_server_set_timeouts(server->http, &timeouts);

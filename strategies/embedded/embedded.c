@@ -12,6 +12,7 @@ static const struct resv_option options[] = {
     [OPTION_FILE] = {.key = "file",
                      .type = RESV_OPTION_STRING,
                      .default_text = "resvd.db",
+                     .required = true,
                      .help = "the database; made when it is not there, its folder must be"},
     [OPTION_BATCH_MAX] = {.key = "batch_max",
                           .type = RESV_OPTION_INTEGER,

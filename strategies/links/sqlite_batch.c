@@ -112,8 +112,8 @@ static int explain_existing(struct sqlite_writer *writer, struct sqlite_item *it
     return SQLITE_OK;
 }
 
-/* Nothing was inserted: why. `within_limit` says whether the member could have more seats; a member
- * who could not is told that, sold out or not. */
+/* Nothing was inserted: why. Sold out goes before the member's limit, as it does where it is said
+ * without a transaction. */
 static int explain_refusal(struct sqlite_writer *writer, struct sqlite_item *item,
                            const struct sqlite_batch_concert *concert, bool within_limit)
 {
@@ -165,7 +165,7 @@ static int apply_reserve(struct sqlite_writer *writer, struct sqlite_item *item)
         return error;
     bool fits = concert->exists && item->quantity <= concert->capacity - concert->sold;
     bool within_limit = true;
-    if (concert->member_limit != RESV_NO_MEMBER_LIMIT) {
+    if (fits && concert->member_limit != RESV_NO_MEMBER_LIMIT) {
         int64_t seats;
         error = get_member_seats(writer, item->concert_id, item->member_id, &seats);
         if (error != SQLITE_OK)

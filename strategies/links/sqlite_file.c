@@ -157,7 +157,10 @@ bool sqlite_file_claim(struct sqlite_file *file, const struct sqlite_link_config
                        struct sqlite_problem *problem)
 {
     file->lock_descriptor = -1;
-    if (!resolve_path(file, config, problem) || !take_lock(file, config, problem))
+    /* Looked at before the lock, so that nothing is left beside a file that is not ours, and again
+     * under it. */
+    if (!resolve_path(file, config, problem) || !check_header(file, config, problem) ||
+        !take_lock(file, config, problem))
         return false;
     if (!check_header(file, config, problem)) {
         sqlite_file_release(file);
