@@ -240,6 +240,12 @@ static size_t check_reachable(struct config *config, size_t index)
     return 0;
 }
 
+bool server_options_may_be_public(const struct config *config)
+{
+    return config_choice(config, &server_options, SERVER_AUTH) == SERVER_AUTH_OFF ||
+           config_string(config, &server_options, SERVER_API_KEYS)[0] != '\0';
+}
+
 size_t server_options_check(struct config *config)
 {
     bool is_open = config_choice(config, &server_options, SERVER_AUTH) == SERVER_AUTH_OFF;
@@ -256,7 +262,7 @@ size_t server_options_check(struct config *config)
                                  "too\n    remove one of the two");
         return 1;
     }
-    if (is_open || has_keys) {
+    if (server_options_may_be_public(config)) {
         return 0;
     }
     return check_reachable(config, SERVER_LISTEN) + check_reachable(config, SERVER_ADMIN_LISTEN);

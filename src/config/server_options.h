@@ -2,6 +2,7 @@
 #ifndef RESVD_CONFIG_SERVER_OPTIONS_H
 #define RESVD_CONFIG_SERVER_OPTIONS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "config/config.h"
@@ -37,6 +38,10 @@ enum server_option {
 enum server_auth { SERVER_AUTH_KEYS, SERVER_AUTH_OFF };
 
 extern const struct resv_option_table server_options;
+
+/* Whether listeners may be reachable from other machines: keys are asked for, or auth = off was
+ * written out. The one place of that rule, for configured addresses and handed-over sockets. */
+bool server_options_may_be_public(const struct config *config);
 
 /* What one option alone cannot tell, to be called after config_finish without errors: a listener
  * that other machines can reach needs api_keys, or auth = off written out. Returns the number of

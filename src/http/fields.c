@@ -94,12 +94,17 @@ bool field_bytes_allowed(struct text value)
     return true;
 }
 
+static void skip_blanks(struct text *rest)
+{
+    while (rest->size > 0 && (rest->data[0] == ' ' || rest->data[0] == '\t')) {
+        rest->data++;
+        rest->size--;
+    }
+}
+
 struct text field_trim(struct text value)
 {
-    while (value.size > 0 && (value.data[0] == ' ' || value.data[0] == '\t')) {
-        value.data++;
-        value.size--;
-    }
+    skip_blanks(&value);
     while (value.size > 0 &&
            (value.data[value.size - 1] == ' ' || value.data[value.size - 1] == '\t'))
         value.size--;
@@ -121,14 +126,6 @@ bool field_list_has(struct text list, struct text wanted)
 
 /* --- Transfer-Encoding: a cursor over the rest of the value ------------------------------------
  */
-
-static void skip_blanks(struct text *rest)
-{
-    while (rest->size > 0 && (rest->data[0] == ' ' || rest->data[0] == '\t')) {
-        rest->data++;
-        rest->size--;
-    }
-}
 
 static bool take_byte(struct text *rest, char byte)
 {

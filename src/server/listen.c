@@ -174,8 +174,7 @@ static bool open_socket(struct opening *opening, int socket)
 void listen_open(struct http_server *server, struct uv_loop_s *loop, const struct config *config,
                  struct listen_result *result)
 {
-    bool may_be_public = config_choice(config, &server_options, SERVER_AUTH) == SERVER_AUTH_OFF ||
-                         config_string(config, &server_options, SERVER_API_KEYS)[0] != '\0';
+    bool may_be_public = server_options_may_be_public(config);
     struct opening api = {server, loop, LISTENER_API, "listen", result, may_be_public};
     struct opening admin = {server, loop, LISTENER_ADMIN, "admin_listen", result, may_be_public};
     *result = (struct listen_result){0};
