@@ -117,7 +117,7 @@ def rule_third_party_includes(tree):
 
 
 def rule_strategy_includes(tree):
-    """a strategy includes the seam, the links and itself; links include no strategy; no src/"""
+    """a strategy includes the seam, the links, common/ and itself; links no strategy; no src/"""
     for path, text in tree.select(".c", ".h").items():
         parts = path.split("/")
         if parts[0] not in ("strategies", "include"):
@@ -135,7 +135,9 @@ def rule_strategy_includes(tree):
             target = name.removeprefix("../").removeprefix("strategies/").split("/")
             strategies = {p.split("/")[1] for p in tree.texts if p.startswith("strategies/")
                           and p.count("/") > 1} - {"links"}
-            if len(target) > 1 and target[0] in strategies and target[0] != parts[1]:
+            shared = target[0] == "common" and parts[1] != "links"
+            if (len(target) > 1 and target[0] in strategies and target[0] != parts[1]
+                    and not shared):
                 yield f"{where}, which is another strategy's"
 
 

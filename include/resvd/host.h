@@ -77,6 +77,9 @@ void resv_host_started(struct resv_host *host);
 /* start failed for good; the process exits with `exit_code` (69 unreachable, 78 configuration)
  * after printing `message`, which names the setting to change. */
 void resv_host_start_failed(struct resv_host *host, int exit_code, const char *message);
+/* When start must have succeeded, monotonic: a strategy that retries gives up before it with its
+ * own words, which say more than the server's. */
+uint64_t resv_host_start_deadline_ns(struct resv_host *host);
 /* submit said busy before and would take an operation now. */
 void resv_host_ready_for_more(struct resv_host *host);
 /* drain has finished: nothing is under way any more. Once. */

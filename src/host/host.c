@@ -29,6 +29,7 @@ struct resv_host {
     struct metrics *metrics;
     struct host_events events;
     struct host_operations operations;
+    uint64_t start_deadline_ns;
 
     uv_prepare_t prepare;
     uv_timer_t timer;
@@ -334,6 +335,16 @@ void resv_host_started(struct resv_host *host)
         host->events.started(host->events.data);
 }
 
+void host_set_start_deadline(struct resv_host *host, uint64_t deadline_ns)
+{
+    host->start_deadline_ns = deadline_ns;
+}
+
+uint64_t resv_host_start_deadline_ns(struct resv_host *host)
+{
+    return host->start_deadline_ns;
+}
+
 void resv_host_start_failed(struct resv_host *host, int exit_code, const char *message)
 {
     if (host->events.start_failed != NULL)
@@ -381,6 +392,7 @@ struct resv_host *host_create(const struct host_config *config)
         return NULL;
     host->loop = config->loop;
     host->config = config->config;
+    host->start_deadline_ns = UINT64_MAX;
     host->metrics = config->metrics;
     host->events = config->events;
     host->random_used = RANDOM_POOL_BYTES;

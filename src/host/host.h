@@ -48,6 +48,9 @@ void host_flush(struct resv_host *host);
 /* resv_now_ns as of the start of this loop turn, to the millisecond: for deadlines on hot paths. */
 uint64_t host_turn_ns(const struct resv_host *host);
 
+/* What resv_host_start_deadline_ns says; UINT64_MAX until set. */
+void host_set_start_deadline(struct resv_host *host, uint64_t deadline_ns);
+
 /* The dispatcher behind this host: told of completions and of readiness for more. Set once. */
 struct host_operations {
     void (*complete)(void *data, struct resv_op *op, enum resv_outcome outcome);

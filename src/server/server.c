@@ -489,8 +489,9 @@ static void start(struct server *server)
     }
     server->stage = STARTING;
     dispatcher_set_instance(server->dispatcher, server->instance);
-    resv_timer_start(server->host, &server->start_timer,
-                     size_option(server->start->config, SERVER_START_TIMEOUT_MS));
+    uint64_t start_timeout_ms = size_option(server->start->config, SERVER_START_TIMEOUT_MS);
+    resv_timer_start(server->host, &server->start_timer, start_timeout_ms);
+    host_set_start_deadline(server->host, resv_now_ns(server->host) + start_timeout_ms * 1000000);
     strategy->start(server->instance);
 }
 

@@ -24,6 +24,7 @@
 static const struct resv_strategy *strategy_under_test;
 static char *arguments[ARGUMENTS_MAX];
 static size_t argument_count;
+static bool store_is_shared; /* by all tests: it is emptied for each */
 
 /* --- arguments and folders ---------------------------------------------------------------------
  */
@@ -62,18 +63,35 @@ bool harness_is_durable(void)
     return strcmp(strategy_under_test->store, "memory") != 0;
 }
 
+/* What stands between braces: the test's folder, or a variable of the environment that says where a
+ * server is. */
+static const char *value_of(const struct harness *harness, const char *name)
+{
+    if (strcmp(name, "tmp") == 0)
+        return harness->folder;
+    const char *value = getenv(name);
+    if (value == NULL)
+        fail_msg("{%s}: there is no such variable (see tests/support/with_database.py)", name);
+    store_is_shared = true;
+    return value;
+}
+
 static void set_argument(struct harness *harness, const char *argument)
 {
     char name[ARGUMENT_BYTES];
     char value[ARGUMENT_BYTES];
     const char *equals = strchr(argument, '=');
     snprintf(name, sizeof name, "%.*s", (int)(equals - argument - 2), argument + 2);
-    const char *folder = strstr(equals, "{tmp}");
-    if (folder != NULL)
-        snprintf(value, sizeof value, "%.*s%s%s", (int)(folder - equals - 1), equals + 1,
-                 harness->folder, folder + strlen("{tmp}"));
-    else
+    const char *open = strchr(equals, '{');
+    const char *close = open == NULL ? NULL : strchr(open, '}');
+    if (close != NULL) {
+        char place[ARGUMENT_BYTES];
+        snprintf(place, sizeof place, "%.*s", (int)(close - open - 1), open + 1);
+        snprintf(value, sizeof value, "%.*s%s%s", (int)(open - equals - 1), equals + 1,
+                 value_of(harness, place), close + 1);
+    } else {
         snprintf(value, sizeof value, "%s", equals + 1);
+    }
     config_set_flag(harness->config, name, value);
 }
 
@@ -255,6 +273,8 @@ int harness_set_up(void **state)
     struct harness *harness = harness_new();
     struct dispatcher_config config = usual_config();
     open_instance(harness, &config);
+    if (store_is_shared)
+        reset(harness, 0, 0, 0);
     *state = harness;
     return 0;
 }

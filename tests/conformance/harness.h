@@ -20,7 +20,8 @@
 struct harness;
 
 /* From the command line: strategy name, then --section.key=value, where {tmp} stands for a folder
- * that is new for each test. False after saying what is wrong. */
+ * that is new for each test, and {NAME} for a variable of the environment that says where a server
+ * is: its store is emptied for each test. False after saying what is wrong. */
 bool harness_arguments(int argc, char **argv);
 
 /* cmocka set-up and tear-down: a fresh instance that has started, with the dispatcher; tear-down

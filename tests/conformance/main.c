@@ -2,7 +2,8 @@
  *
  *   test_conformance STRATEGY [--section.key=value]...
  *
- * {tmp} in a value stands for a folder that is new for each test.
+ * {tmp} in a value stands for a folder that is new for each test, {NAME} for a variable of the
+ * environment (see tests/support/with_database.py).
  */
 #include "harness.h"
 #include "suite.h"

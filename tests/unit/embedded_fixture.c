@@ -10,118 +10,6 @@
 
 struct sqlite_link the_link;
 
-/* --- the host ----------------------------------------------------------------------------------
- */
-
-uint64_t resv_now_ns(struct resv_host *host)
-{
-    (void)host;
-    return 1000000000;
-}
-
-int64_t resv_wall_ms(struct resv_host *host)
-{
-    (void)host;
-    return 1700000000000;
-}
-
-void resv_timer_start(struct resv_host *host, struct resv_timer *timer, uint64_t delay_ms)
-{
-    host->timer = timer;
-    host->timer_delay_ms = delay_ms;
-}
-
-void resv_timer_stop(struct resv_host *host, struct resv_timer *timer)
-{
-    if (host->timer == timer)
-        host->timer = NULL;
-}
-
-void resv_defer(struct resv_host *host, struct resv_deferred *deferred)
-{
-    assert_int_equal(host->closed, 0);
-    host->deferred = deferred;
-}
-
-void resv_defer_cancel(struct resv_host *host, struct resv_deferred *deferred)
-{
-    if (host->deferred == deferred)
-        host->deferred = NULL;
-}
-
-void resv_host_started(struct resv_host *host)
-{
-    host->started++;
-}
-
-void resv_host_start_failed(struct resv_host *host, int exit_code, const char *message)
-{
-    (void)host;
-    fail_msg("start failed: %d %s", exit_code, message);
-}
-
-void resv_host_ready_for_more(struct resv_host *host)
-{
-    host->ready_for_more++;
-}
-
-void resv_host_drained(struct resv_host *host)
-{
-    host->drained++;
-}
-
-void resv_host_closed(struct resv_host *host)
-{
-    host->closed++;
-}
-
-int64_t resv_option_integer(struct resv_host *host, const struct resv_option_table *table,
-                            size_t index)
-{
-    const struct resv_option *option = &table->options[index];
-    assert_int_equal(option->type, RESV_OPTION_INTEGER);
-    if (strcmp(option->key, "batch_max") == 0)
-        return host->batch_max;
-    if (strcmp(option->key, "queue_max") == 0)
-        return host->queue_max;
-    return strtoll(option->default_text, NULL, 10);
-}
-
-const char *resv_option_string(struct resv_host *host, const struct resv_option_table *table,
-                               size_t index)
-{
-    (void)host;
-    return table->options[index].default_text;
-}
-
-void resv_metric_add(struct resv_host *host, const struct resv_metric_table *table, size_t index,
-                     uint64_t amount)
-{
-    (void)host;
-    (void)amount;
-    assert_true(index < table->count);
-}
-
-void resv_metric_set(struct resv_host *host, const struct resv_metric_table *table, size_t index,
-                     int64_t value)
-{
-    resv_metric_add(host, table, index, (uint64_t)value);
-}
-
-void resv_metric_observe(struct resv_host *host, const struct resv_metric_table *table,
-                         size_t index, uint64_t value)
-{
-    resv_metric_add(host, table, index, value);
-}
-
-void resv_op_complete(struct resv_host *host, struct resv_op *op, enum resv_outcome outcome)
-{
-    assert_int_equal(host->closed, 0);
-    assert_int_equal(op->state, RESV_OP_SUBMITTED);
-    op->state = RESV_OP_DONE;
-    op->outcome = outcome;
-}
-
 /* --- the link ----------------------------------------------------------------------------------
  */
 
@@ -203,8 +91,9 @@ void sqlite_link_look_up(struct sqlite_link *link, struct sqlite_lookups *lookup
 int embedded_set_up(void **state)
 {
     struct embedded_fixture *fixture = calloc(1, sizeof *fixture);
-    fixture->host.batch_max = 4;
-    fixture->host.queue_max = 10;
+    fake_host_init(&fixture->host);
+    fake_host_option(&fixture->host, "batch_max", "4");
+    fake_host_option(&fixture->host, "queue_max", "10");
     assert_int_equal(resv_strategy_embedded.open(&fixture->host, &fixture->instance), 0);
     resv_strategy_embedded.start(fixture->instance);
     assert_int_equal(fixture->host.started, 1);
@@ -217,14 +106,13 @@ int embedded_tear_down(void **state)
     struct embedded_fixture *fixture = *state;
     if (fixture->host.drained == 0) {
         resv_strategy_embedded.drain(fixture->instance, 0);
-        fixture->host.timer->fired(fixture->host.timer);
-        flush(fixture);
+        fake_host_advance(&fixture->host, 0);
     }
     assert_int_equal(fixture->host.drained, 1);
     resv_strategy_embedded.close(fixture->instance);
     assert_int_equal(fixture->host.closed, 1);
-    assert_null(fixture->host.deferred);
-    assert_null(fixture->host.timer);
+    assert_null(fixture->host.deferred_first);
+    assert_int_equal(fake_host_timers(&fixture->host), 0);
     for (size_t i = 0; i < fixture->ops_count; i++) {
         assert_int_not_equal(fixture->ops[i].state, RESV_OP_SUBMITTED);
         free(fixture->ops[i].strategy_private);
@@ -246,8 +134,9 @@ static struct resv_op *new_op(struct embedded_fixture *fixture, enum resv_op_kin
 static bool submit(struct embedded_fixture *fixture, struct resv_op *op)
 {
     op->state = RESV_OP_SUBMITTED;
+    fixture->host.inside = true;
     bool taken = resv_strategy_embedded.submit(fixture->instance, op);
-    assert_int_equal(op->state, RESV_OP_SUBMITTED); /* never from inside */
+    fixture->host.inside = false;
     if (!taken)
         op->state = RESV_OP_QUEUED;
     return taken;
@@ -292,10 +181,7 @@ struct resv_op *submit_kind(struct embedded_fixture *fixture, enum resv_op_kind 
 
 void flush(struct embedded_fixture *fixture)
 {
-    struct resv_deferred *deferred = fixture->host.deferred;
-    fixture->host.deferred = NULL;
-    if (deferred != NULL)
-        deferred->run(deferred);
+    fake_host_flush(&fixture->host);
 }
 
 static void finish_batch(struct embedded_fixture *fixture)

@@ -7,20 +7,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "fake_host.h"
 #include "resvd/strategy.h"
 #include "sqlite.h"
 
 extern const struct resv_strategy resv_strategy_embedded;
 
 #define OPS_MAX 64
-
-struct resv_host {
-    size_t started, drained, closed, ready_for_more;
-    struct resv_deferred *deferred;
-    struct resv_timer *timer;
-    uint64_t timer_delay_ms;
-    int64_t batch_max, queue_max;
-};
 
 struct sqlite_link {
     struct sqlite_link_events events;

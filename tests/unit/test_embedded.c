@@ -336,8 +336,7 @@ static void drain_finishes_first(void **state)
     for (size_t i = 0; i < 5; i++)
         ops[i] = submit_reserve(fixture, 1, 1, 1);
     struct resv_op *look = submit_kind(fixture, RESV_OP_LOOKUP);
-    resv_strategy_embedded.drain(fixture->instance, 3000000000);
-    assert_int_equal(fixture->host.timer_delay_ms, 2000);
+    resv_strategy_embedded.drain(fixture->instance, fixture->host.now_ns + 2000 * FAKE_NS_PER_MS);
     flush(fixture);
     commit(fixture, 1, 9);
     commit(fixture, 1, 8);
@@ -356,13 +355,12 @@ static void drains_deadline_tells_the_truth(void **state)
     struct resv_op *look = submit_kind(fixture, RESV_OP_LOOKUP);
     flush(fixture);
     struct resv_op *queued = submit_reserve(fixture, 1, 1, 1);
-    resv_strategy_embedded.drain(fixture->instance, 3000000000);
+    resv_strategy_embedded.drain(fixture->instance, fixture->host.now_ns + 2000 * FAKE_NS_PER_MS);
     flush(fixture);
     assert_int_equal(fixture->host.drained, 0);
-    struct resv_timer *timer = fixture->host.timer;
-    fixture->host.timer = NULL;
-    timer->fired(timer);
-    flush(fixture);
+    fake_host_advance(&fixture->host, 1999);
+    assert_int_equal(fixture->host.drained, 0);
+    fake_host_advance(&fixture->host, 1);
     assert_int_equal(fixture->host.drained, 1);
     assert_done(sent, RESV_UNKNOWN);
     assert_done(look, RESV_UNAVAILABLE);

@@ -1,0 +1,234 @@
+/* The careful way: lock the concert, read what the decision needs, decide, write. Two round trips;
+ * three for the first group of a concert with a member limit.
+ *
+ * Invariants: every fact that a decision rests on is read behind the lock, in the transaction that
+ * writes; no answer is given before that transaction has ended, since a refusal may rest on seats
+ * that it takes; in doubt every id is read, so that what an attempt before has written is found and
+ * never taken twice. */
+#include "grouped.h"
+#include "resvd/assert.h"
+#include "resvd/fault.h"
+
+/* --- the end ------------------------------------------------------------------------------------
+ */
+
+static void refused_all(struct work *work, enum database_result result)
+{
+    RESV_ASSERT(result == DATABASE_DONE);
+    group_finish(work->data);
+}
+
+static void contended(struct work *work, enum database_result result)
+{
+    RESV_ASSERT(result == DATABASE_DONE);
+    group_finish_all(work->data, RESV_CONTENDED);
+}
+
+static void begin_anew(struct work *work, enum database_result result)
+{
+    RESV_ASSERT(result == DATABASE_DONE);
+    group_go_carefully(work->data);
+}
+
+/* An id or a member was not as it was read: again, reading more. */
+static void repeat(struct group *group)
+{
+    group_settle_rows(group);
+    group->repeats++;
+    work_rollback(&group->work, group->repeats < GROUP_REPEATS_MAX ? begin_anew : contended);
+}
+
+static void written(struct work *work, enum database_result result)
+{
+    struct group *group = work->data;
+    struct hints *hints = &group->grouped->hints;
+    switch (result) {
+    case DATABASE_DONE:
+        /* The seats were counted behind the lock that this transaction held until now. */
+        RESV_ASSERT(group->steps[0].kind != DATABASE_TAKE_SEATS || group->steps[0].seats.changed);
+        hints_take_seats(hints, group->concert->id, group->seats);
+        group_finish(group);
+        return;
+    case DATABASE_DUPLICATE: /* somebody elsewhere, for another concert */
+        group->read_all = true;
+        break;
+    case DATABASE_NO_PARENT: /* a reset */
+        hints_drop_members(hints);
+        break;
+    case DATABASE_REFUSED:
+    case DATABASE_LOCK_WAIT:
+    case DATABASE_DEADLOCK:
+    case DATABASE_FAILED:
+    case DATABASE_LOST:
+        RESV_ASSERT(!"none of its steps says so, or the machine's own");
+    }
+    repeat(group);
+}
+
+/* --- write --------------------------------------------------------------------------------------
+ */
+
+static void answer_early(struct group *group)
+{
+    for (size_t i = 0; i < group->count; i++) {
+        if (group->requests[i].op != NULL)
+            group_answer(group, &group->requests[i], group->requests[i].outcome);
+    }
+}
+
+static void write_rows(struct group *group)
+{
+    const int64_t concert_id = group->concert->id;
+    struct database_step *steps = group->steps;
+    const struct database_concert_step read = group->concert_step->concert;
+    steps[0] = (struct database_step){
+        .kind = DATABASE_TAKE_SEATS,
+        .seats = {.concert_id = concert_id, .seats = group->seats},
+    };
+    if (RESV_FAULT(take_without_condition))
+        steps[0] = (struct database_step){
+            .kind = DATABASE_WRITE_SOLD,
+            .seats = {.concert_id = concert_id, .seats = read.sold + group->seats},
+        };
+    steps[1] = (struct database_step){
+        .kind = DATABASE_INSERT_RESERVATIONS,
+        .insert = {.concert_id = concert_id,
+                   .rows = group->rows,
+                   .count = group->rows_count,
+                   .created_ms = resv_wall_ms(group_host(group))},
+    };
+    steps[2] = (struct database_step){.kind = DATABASE_COMMIT};
+    if (RESV_FAULT(answer_before_commit))
+        answer_early(group);
+    work_run(&group->work, steps, 3, written);
+}
+
+static void held(struct work *work, enum database_result result)
+{
+    RESV_ASSERT(result == DATABASE_DONE);
+    write_rows(work->data);
+}
+
+/* --- decide -------------------------------------------------------------------------------------
+ */
+
+static void fill_outcome(struct request *request)
+{
+    switch (request->verdict) {
+    case VERDICT_ROW:
+        /* A row that no lost COMMIT of this group can have written is an answer given again. */
+        request->outcome = base_answer_from_row(request->op, &request->found->row, request->sent);
+        break;
+    case VERDICT_UNKNOWN_CONCERT:
+        request->outcome = RESV_UNKNOWN_CONCERT;
+        break;
+    case VERDICT_UNKNOWN_MEMBER:
+        request->outcome = RESV_UNKNOWN_MEMBER;
+        break;
+    case VERDICT_SOLD_OUT:
+        request->outcome = RESV_SOLD_OUT;
+        break;
+    case VERDICT_LIMIT:
+        request->outcome = RESV_LIMIT;
+        break;
+    case VERDICT_TAKE: /* with its row */
+        break;
+    }
+}
+
+static void decide(struct group *group)
+{
+    size_t takers;
+    struct work *work = &group->work;
+    int64_t seats = decide_in_order(&group->seen, group->requests, group->count, &takers);
+    for (size_t i = 0; i < group->count; i++) {
+        if (group->requests[i].op != NULL)
+            fill_outcome(&group->requests[i]);
+    }
+    if (takers == 0) {
+        work_rollback(work, refused_all);
+        return;
+    }
+    group_fill_rows(group);
+    group->seats = seats;
+    if (group->grouped->hold_ms > 0)
+        work_pause(work, group->grouped->hold_ms, held);
+    else
+        write_rows(group);
+}
+
+/* --- read ---------------------------------------------------------------------------------------
+ */
+
+static struct database_step member_seats_step(const struct group *group)
+{
+    return (struct database_step){
+        .kind = DATABASE_READ_MEMBER_SEATS,
+        .members = {.concert_id = group->concert->id,
+                    .items = group->members,
+                    .count = group->members_count},
+    };
+}
+
+static void seats_read(struct work *work, enum database_result result)
+{
+    RESV_ASSERT(result == DATABASE_DONE);
+    decide(work->data);
+}
+
+/* With the members' seats already, in the same run. */
+static void all_read(struct work *work, enum database_result result)
+{
+    struct group *group = work->data;
+    RESV_ASSERT(result == DATABASE_DONE);
+    group_note_concert(group);
+    group_note_strangers(group);
+    decide(group);
+}
+
+static void concert_read(struct work *work, enum database_result result)
+{
+    struct group *group = work->data;
+    RESV_ASSERT(result == DATABASE_DONE);
+    group_note_concert(group);
+    group_note_strangers(group);
+    if (group->seen.member_limit == RESV_NO_MEMBER_LIMIT) {
+        decide(group);
+        return;
+    }
+    /* Not known before: one more round trip, behind the lock. The concert's step stays in place. */
+    struct database_step *step = &group->steps[GROUP_STEPS - 1];
+    *step = member_seats_step(group);
+    work_run(work, step, 1, seats_read);
+}
+
+void group_go_carefully(struct group *group)
+{
+    struct database_step *steps = group->steps;
+    size_t count = 0;
+    const struct concert_hint *hint =
+        hints_find_concert(&group->grouped->hints, group->concert->id);
+    const bool limited = hint != NULL && hint->member_limit != RESV_NO_MEMBER_LIMIT;
+    const bool in_doubt = group->work.in_doubt && !RESV_FAULT(in_doubt_goes_plain);
+    group_prepare_reads(group, in_doubt || group->read_all);
+
+    steps[count++] = (struct database_step){.kind = DATABASE_BEGIN};
+    if (limited && RESV_FAULT(member_limit_before_lock))
+        steps[count++] = member_seats_step(group);
+    group->concert_step = &steps[count];
+    steps[count++] = (struct database_step){
+        .kind = RESV_FAULT(take_without_condition) ? DATABASE_READ_CONCERT : DATABASE_LOCK_CONCERT,
+        .concert = {.concert_id = group->concert->id}};
+    if (group->reservations_count > 0)
+        steps[count++] = (struct database_step){
+            .kind = DATABASE_READ_RESERVATIONS,
+            .reservations = {.items = group->reservations, .count = group->reservations_count}};
+    if (group->strangers_count > 0)
+        steps[count++] = (struct database_step){
+            .kind = DATABASE_READ_MEMBERS,
+            .members = {.items = group->strangers, .count = group->strangers_count}};
+    if (limited && !RESV_FAULT(member_limit_before_lock))
+        steps[count++] = member_seats_step(group);
+    resv_metric_add(group_host(group), &grouped_metrics, METRIC_CAREFUL, 1);
+    work_run(&group->work, steps, count, limited ? all_read : concert_read);
+}

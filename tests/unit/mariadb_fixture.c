@@ -1,0 +1,363 @@
+/* A MariaDB link on a real server and a real host. */
+#include "mariadb_fixture.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define WAIT_MS_MAX 20000
+
+struct mariadb_fixture the_database;
+static unsigned turns;
+
+/* --- the server --------------------------------------------------------------------------------
+ */
+
+const char *server_setting(const char *name)
+{
+    char full[64];
+    snprintf(full, sizeof full, "RESVD_TEST_DATABASE_%s", name);
+    const char *value = getenv(full);
+    if (value == NULL)
+        fail_msg("%s is not set: run this test by tests/support/with_database.py", full);
+    return value;
+}
+
+long long server(const char *format, ...)
+{
+    char line[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(line, sizeof line - 1, format, arguments);
+    va_end(arguments);
+    assert_in_range(length, 1, sizeof line - 2);
+    line[length] = '\n';
+    int control = atoi(server_setting("CONTROL"));
+    assert_int_equal(write(control, line, (size_t)length + 1), length + 1);
+    size_t used = 0;
+    do {
+        ssize_t got = read(control, line + used, 1);
+        assert_int_equal(got, 1);
+    } while (line[used++] != '\n' && used < sizeof line - 1);
+    line[used - 1] = '\0';
+    if (strncmp(line, "ok", 2) != 0)
+        fail_msg("the server's keeper: %s", line);
+    return strtoll(line + 2, NULL, 10);
+}
+
+/* --- the loop ----------------------------------------------------------------------------------
+ */
+
+static void set_flag(struct resv_timer *timer)
+{
+    *(bool *)timer->data = true;
+}
+
+static void wake(struct resv_timer *timer)
+{
+    resv_timer_start(the_database.host, timer, 1);
+}
+
+/* A callback may come at the flush point, just before the loop waits: so it never waits long. */
+void run_until(const bool *flag)
+{
+    bool late = false;
+    struct resv_timer limit = {.fired = set_flag, .data = &late}, pulse = {.fired = wake};
+    resv_timer_start(the_database.host, &limit, WAIT_MS_MAX);
+    resv_timer_start(the_database.host, &pulse, 1);
+    while (!*flag && !late)
+        uv_run(&the_database.loop, UV_RUN_ONCE);
+    resv_timer_stop(the_database.host, &limit);
+    resv_timer_stop(the_database.host, &pulse);
+    assert_false(late);
+}
+
+void run_ms(uint64_t milliseconds)
+{
+    bool passed = false;
+    struct resv_timer timer = {.fired = set_flag, .data = &passed};
+    resv_timer_start(the_database.host, &timer, milliseconds);
+    run_until(&passed);
+}
+
+void run_until_true(bool (*check)(void))
+{
+    for (unsigned i = 0; !check(); i++) {
+        assert_true(i < WAIT_MS_MAX / 5);
+        run_ms(5);
+    }
+}
+
+/* --- the link ----------------------------------------------------------------------------------
+ */
+
+static void on_opened(void *data)
+{
+    struct mariadb_fixture *fixture = data;
+    fixture->opened = fixture->ended = true;
+}
+
+static void on_open_failed(void *data, int exit_code, const char *message)
+{
+    struct mariadb_fixture *fixture = data;
+    fixture->failed = fixture->ended = true;
+    fixture->exit_code = exit_code;
+    snprintf(fixture->message, sizeof fixture->message, "%s", message);
+}
+
+static void on_up_changed(void *data)
+{
+    ((struct mariadb_fixture *)data)->up_changes++;
+}
+
+static void on_catalog_changed(void *data, int64_t concert_id)
+{
+    (void)data;
+    (void)concert_id;
+}
+
+static void on_catalog_done(void *data)
+{
+    (void)data;
+}
+
+static void on_closed(void *data)
+{
+    ((struct mariadb_fixture *)data)->closed = true;
+}
+
+int mariadb_set_up(void **state)
+{
+    (void)state;
+    signal(SIGPIPE, SIG_IGN); /* as main() does */
+    struct mariadb_fixture *fixture = &the_database;
+    memset(fixture, 0, sizeof *fixture);
+    fixture->start_timeout_ms = 15000;
+    turns = 0;
+    static const struct resv_option_table *const tables[] = {&database_options, NULL};
+    fixture->config = config_create(tables);
+    fixture->metrics = metrics_create();
+    if (fixture->config == NULL || fixture->metrics == NULL ||
+        !metrics_register(fixture->metrics, &database_metrics, NULL) ||
+        uv_loop_init(&fixture->loop) != 0)
+        return -1;
+    setting("host", server_setting("HOST"));
+    setting("port", server_setting("PORT"));
+    setting("user", server_setting("USER"));
+    setting("name", server_setting("NAME"));
+    const struct host_config config = {
+        .loop = &fixture->loop,
+        .config = fixture->config,
+        .metrics = fixture->metrics,
+        .events = {.start_failed = on_open_failed, .data = fixture},
+    };
+    fixture->host = host_create(&config);
+    return fixture->host == NULL ? -1 : 0;
+}
+
+int mariadb_tear_down(void **state)
+{
+    (void)state;
+    struct mariadb_fixture *fixture = &the_database;
+    if (fixture->link != NULL)
+        database_shut();
+    host_close(fixture->host, on_closed, fixture);
+    fixture->closed = false;
+    while (!fixture->closed)
+        uv_run(&fixture->loop, UV_RUN_ONCE);
+    host_destroy(fixture->host);
+    metrics_destroy(fixture->metrics);
+    config_destroy(fixture->config);
+    return uv_loop_close(&fixture->loop);
+}
+
+void setting(const char *key, const char *value)
+{
+    char name[64];
+    snprintf(name, sizeof name, "database.%s", key);
+    if (config_set_flag(the_database.config, name, value) != 0) {
+        config_print_errors(the_database.config, stderr);
+        fail_msg("[database] %s = %s", key, value);
+    }
+}
+
+bool database_create(void)
+{
+    const struct database_link_config config = {
+        .isolation = DATABASE_READ_COMMITTED, .rows_max = 100, .catalog_max = 4};
+    const struct database_link_events events = {
+        .data = &the_database,
+        .opened = on_opened,
+        .open_failed = on_open_failed,
+        .up_changed = on_up_changed,
+        .catalog_changed = on_catalog_changed,
+        .catalog_done = on_catalog_done,
+        .closed = on_closed,
+    };
+    the_database.opened = the_database.failed = the_database.ended = false;
+    the_database.closed = false;
+    the_database.link = database_link_create(the_database.host, &config, &events);
+    return the_database.link != NULL;
+}
+
+bool database_start(void)
+{
+    assert_true(database_create());
+    host_set_start_deadline(the_database.host, resv_now_ns(the_database.host) +
+                                                   the_database.start_timeout_ms * 1000000);
+    database_link_start(the_database.link);
+    run_until(&the_database.ended);
+    return the_database.opened;
+}
+
+void database_open(void)
+{
+    if (!database_start())
+        fail_msg("it did not open: %s", the_database.message);
+}
+
+void database_shut(void)
+{
+    database_link_close(the_database.link);
+    the_database.link = NULL;
+    run_until(&the_database.closed);
+}
+
+/* --- waits and sessions --------------------------------------------------------------------------
+ */
+
+static void on_acquired(struct database_wait *wait, struct database_session *session)
+{
+    struct test_wait *test = wait->data;
+    assert_false(test->answered);
+    test->answered = true;
+    test->session = session;
+    test->turn = ++turns;
+}
+
+static void on_refused(struct database_wait *wait, enum database_refusal refusal)
+{
+    struct test_wait *test = wait->data;
+    assert_false(test->answered);
+    test->answered = test->refused = true;
+    test->refusal = refusal;
+    test->turn = ++turns;
+}
+
+void start_wait(struct test_wait *wait, enum database_pool pool)
+{
+    *wait = (struct test_wait){
+        .wait = {.pool = pool, .data = wait, .acquired = on_acquired, .refused = on_refused}};
+    database_wait(the_database.link, &wait->wait);
+    assert_false(wait->answered); /* never from inside */
+}
+
+struct test_wait *wait_for(struct test_wait *wait)
+{
+    run_until(&wait->answered);
+    return wait;
+}
+
+struct database_session *get_session(enum database_pool pool)
+{
+    struct test_wait wait;
+    start_wait(&wait, pool);
+    wait_for(&wait);
+    if (wait.refused)
+        fail_msg("no session: refused for %d", (int)wait.refusal);
+    return wait.session;
+}
+
+/* --- statements
+ * ----------------------------------------------------------------------------------- */
+
+static void on_result(struct mariadb_query *query, size_t statement, MYSQL_RES *rows,
+                      uint64_t affected_rows)
+{
+    struct test_query *test = query->data;
+    assert_false(test->done);
+    assert_int_equal(statement, test->results);
+    test->results++;
+    test->affected = affected_rows;
+    if (rows == NULL)
+        return;
+    for (MYSQL_ROW row = mysql_fetch_row(rows); row != NULL; row = mysql_fetch_row(rows)) {
+        test->rows++;
+        test->number = row[0] == NULL ? -1 : strtoll(row[0], NULL, 10);
+    }
+}
+
+static void on_done(struct mariadb_query *query)
+{
+    struct test_query *test = query->data;
+    assert_false(test->done);
+    test->done = true;
+}
+
+void start_query(struct test_query *query, struct database_session *session, const char *text,
+                 uint64_t timeout_ms)
+{
+    *query = (struct test_query){.query = {.data = query,
+                                           .timeout_ms = timeout_ms == 0 ? 5000 : timeout_ms,
+                                           .result = on_result,
+                                           .done = on_done}};
+    assert_true(strlen(text) < sizeof query->text);
+    strcpy(query->text, text);
+    query->query.text = query->text;
+    query->query.length = strlen(text);
+    mariadb_session_query(session, &query->query);
+    assert_false(query->done); /* never from inside */
+}
+
+struct test_query *finish_query(struct test_query *query)
+{
+    run_until(&query->done);
+    return query;
+}
+
+struct test_query *run_query(struct test_query *query, struct database_session *session,
+                             const char *text)
+{
+    start_query(query, session, text, 0);
+    return finish_query(query);
+}
+
+long long query_number(struct database_session *session, const char *text)
+{
+    struct test_query query;
+    run_query(&query, session, text);
+    if (query.query.error != 0)
+        fail_msg("%s: %u %s", text, query.query.error, query.query.message);
+    return query.number;
+}
+
+/* --- what the link shows
+ * -------------------------------------------------------------------------- */
+
+const struct host_component *health(void)
+{
+    size_t count = 0;
+    const struct host_component *components = host_components(the_database.host, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(components[i].name, "database") == 0)
+            return &components[i];
+    }
+    fail_msg("the link has not said how it is");
+    return NULL;
+}
+
+long long metric(const char *name)
+{
+    size_t size = 0;
+    char *text = metrics_render(the_database.metrics, &size);
+    char wanted[96];
+    snprintf(wanted, sizeof wanted, "\nresvd_%s ", name);
+    const char *found = strstr(text, wanted);
+    if (found == NULL)
+        fail_msg("no metric %s", name);
+    long long value = strtoll(found + strlen(wanted), NULL, 10);
+    free(text);
+    return value;
+}
