@@ -1,0 +1,299 @@
+/* Every answer and every commit held against the truth. */
+#include "sim_checker.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "resvd/assert.h"
+
+#define VIOLATION(checker, ...) world_violation((checker)->world, __VA_ARGS__)
+
+struct sim_checker *checker_create(struct sim_world *world)
+{
+    struct sim_checker *checker = calloc(1, sizeof *checker);
+    RESV_ASSERT(checker != NULL);
+    checker->world = world;
+    return checker;
+}
+
+void checker_free(struct sim_checker *checker)
+{
+    for (size_t i = 0; i < checker->count; i++)
+        free(checker->requests[i]);
+    free(checker->requests);
+    history_free(checker);
+    free(checker);
+}
+
+struct sim_request *checker_request(struct sim_checker *checker)
+{
+    if (checker->count == checker->capacity) {
+        checker->capacity = checker->capacity > 0 ? checker->capacity * 2 : 128;
+        checker->requests =
+            realloc(checker->requests, checker->capacity * sizeof checker->requests[0]);
+        RESV_ASSERT(checker->requests != NULL);
+    }
+    struct sim_request *request = calloc(1, sizeof *request);
+    RESV_ASSERT(request != NULL);
+    checker->requests[checker->count++] = request;
+    request->serial = checker->count;
+    return request;
+}
+
+static struct sim_request *find_request(struct sim_checker *checker, uint64_t serial)
+{
+    return serial == 0 ? NULL : checker->requests[serial - 1];
+}
+
+void checker_doubt(struct sim_checker *checker, uint64_t serial)
+{
+    if (checker != NULL && serial != 0)
+        find_request(checker, serial)->doubts++;
+}
+
+/* --- commits ---------------------------------------------------------------------------------- */
+
+static bool says_nothing_taken(enum resv_outcome outcome)
+{
+    return outcome != RESV_GRANTED && outcome != RESV_UNKNOWN && outcome != RESV_RELEASED;
+}
+
+static void check_row(struct sim_checker *checker, const struct sim_record *row, bool ended)
+{
+    const struct sim_request *request = find_request(checker, ended ? row->ender : row->creator);
+    if (request == NULL) {
+        VIOLATION(checker, "row %s is %s for no request that is under way", sim_id_text(&row->id),
+                  ended ? "cancelled" : "written");
+    } else if (request->answered && !request->discarded && says_nothing_taken(request->outcome)) {
+        VIOLATION(checker, "row %s is %s after request %" PRIu64 " was told %s",
+                  sim_id_text(&row->id), ended ? "cancelled" : "written", request->serial,
+                  sim_outcome_text(request->outcome));
+    }
+}
+
+static void check_concert(struct sim_checker *checker, const struct sim_concert *concert)
+{
+    const struct resv_concert *now = &concert->committed;
+    if (now->sold != concert->live)
+        VIOLATION(checker, "concert %lld: sold is %lld, but %lld seats are in live rows",
+                  (long long)now->id, (long long)now->sold, (long long)concert->live);
+    else if (concert->live > now->capacity)
+        VIOLATION(checker, "concert %lld is oversold: %lld seats of %lld", (long long)now->id,
+                  (long long)concert->live, (long long)now->capacity);
+}
+
+/* The limit cannot change while a transaction has the concert's lock. */
+static void check_limit(struct sim_checker *checker, const struct sim_concert *concert,
+                        const struct sim_record *row)
+{
+    int64_t limit = concert->committed.member_limit;
+    if (limit == RESV_NO_MEMBER_LIMIT || !row->live ||
+        row->created_ns != checker->world->schedule.now_ns)
+        return;
+    int64_t live = tables_member_live(concert, row->content.member_id);
+    if (live > limit)
+        VIOLATION(checker, "concert %lld: member %lld has %lld seats, the limit is %lld",
+                  (long long)concert->committed.id, (long long)row->content.member_id,
+                  (long long)live, (long long)limit);
+}
+
+void checker_committed(struct sim_checker *checker, struct sim_connection *connection)
+{
+    if (checker == NULL)
+        return;
+    struct sim_server *server = connection->server;
+    uint64_t now_ns = checker->world->schedule.now_ns;
+    for (const struct sim_record *row = connection->rows; row != NULL;
+         row = row->transaction_next) {
+        const struct sim_concert *concert = tables_concert(server, row->content.concert_id);
+        check_row(checker, row, !row->live && row->ended_ns == now_ns);
+        history_note(checker, concert, row->content.member_id);
+        check_concert(checker, concert);
+        check_limit(checker, concert, row);
+    }
+    for (const struct sim_hold *hold = connection->holds; hold != NULL;
+         hold = hold->next_of_connection) {
+        if (hold->exclusive && hold->lock->concert != NULL) {
+            history_note(checker, hold->lock->concert, 0);
+            check_concert(checker, hold->lock->concert);
+        }
+    }
+}
+
+void checker_concert_made(struct sim_checker *checker, const struct sim_concert *concert)
+{
+    if (checker != NULL)
+        history_note(checker, concert, 0);
+}
+
+void checker_check_failed(struct sim_checker *checker, const struct sim_concert *concert,
+                          int64_t sold)
+{
+    if (checker != NULL)
+        VIOLATION(checker, "concert %lld: sold was to become %lld of %lld; the CHECK refused it",
+                  (long long)concert->now.id, (long long)sold, (long long)concert->now.capacity);
+}
+
+/* --- answers ---------------------------------------------------------------------------------- */
+
+static bool same_content(const struct sim_request *request, const struct resv_reservation *row)
+{
+    return request->concert_id == row->concert_id && request->member_id == row->member_id &&
+           request->quantity == row->quantity;
+}
+
+/* The status that is told was the row's at some instant since the request. */
+static bool status_was(const struct sim_request *request, const struct sim_record *row,
+                       enum resv_status status)
+{
+    if (status == RESV_STATUS_CONFIRMED)
+        return row->live || row->ended_ns >= request->submitted_ns;
+    return status == RESV_STATUS_CANCELLED && !row->live;
+}
+
+static const char *untrue_granted(const struct sim_request *request, const struct sim_record *row)
+{
+    const struct resv_reservation *told = &request->op->reservation;
+    if (row == NULL || !row->exists)
+        return "no such row is committed";
+    if (!same_content(request, &row->content))
+        return "the row is for something else";
+    if (!same_content(request, told))
+        return "something else is told";
+    if (!status_was(request, row, told->status))
+        return "the row did not have that status";
+    if (told->replay && row->creator == request->serial)
+        return "replay, but the row is its own";
+    if (!told->replay && row->creator != request->serial && request->doubts == 0)
+        return "not a replay, but the row was there before";
+    return NULL;
+}
+
+static const char *untrue_found(const struct sim_request *request, const struct sim_record *row)
+{
+    const struct resv_reservation *told = &request->op->reservation;
+    if (row == NULL || !row->exists)
+        return "there is no such row";
+    if (told->concert_id != row->content.concert_id || told->member_id != row->content.member_id ||
+        told->quantity != row->content.quantity)
+        return "the row is for something else";
+    if (!status_was(request, row, told->status))
+        return "the row did not have that status";
+    return NULL;
+}
+
+/* A refusal that says something about the world, not about the server. */
+static const char *untrue_refusal(struct sim_checker *checker, const struct sim_request *request,
+                                  const struct sim_record *row, enum resv_outcome outcome)
+{
+    struct sim_server *server = checker->world->server;
+    if (row != NULL && row->exists && row->created_ns < request->submitted_ns)
+        return "the row of this id was there before";
+    const struct sim_concert *concert = tables_concert(server, request->concert_id);
+    const struct sim_member *member = tables_member(server, request->member_id);
+    if (outcome == RESV_UNKNOWN_CONCERT && concert != NULL &&
+        concert->created_ns < request->submitted_ns)
+        return "the concert was there";
+    if (outcome == RESV_UNKNOWN_MEMBER && member != NULL &&
+        member->created_ns < request->submitted_ns)
+        return "the member was there";
+    if (outcome == RESV_SOLD_OUT &&
+        !history_was_short(checker, request->concert_id, request->quantity, request->submitted_ns))
+        return "there were seats all the time";
+    if (outcome == RESV_LIMIT &&
+        !history_was_over_limit(checker, request->concert_id, request->member_id, request->quantity,
+                                request->submitted_ns))
+        return "it was within the member's limit all the time";
+    return NULL;
+}
+
+static const char *untrue_reserve(struct sim_checker *checker, const struct sim_request *request,
+                                  enum resv_outcome outcome)
+{
+    const struct sim_record *row = tables_find(checker->world->server, &request->id);
+    bool own = row != NULL && row->exists && row->creator == request->serial;
+    if (says_nothing_taken(outcome) && own)
+        return "its row is committed";
+    switch (outcome) {
+    case RESV_GRANTED:
+        return untrue_granted(request, row);
+    case RESV_UNKNOWN:
+        return request->doubts == 0 ? "no COMMIT of it was in doubt" : NULL;
+    case RESV_KEY_REUSED:
+        return row == NULL || !row->exists || same_content(request, &row->content)
+                   ? "no other row has this id"
+                   : NULL;
+    case RESV_SOLD_OUT:
+    case RESV_LIMIT:
+    case RESV_UNKNOWN_CONCERT:
+    case RESV_UNKNOWN_MEMBER:
+        return untrue_refusal(checker, request, row, outcome);
+    case RESV_CONTENDED:
+    case RESV_CANCELLED:
+    case RESV_UNAVAILABLE:
+        return NULL;
+    case RESV_ACCEPTED:
+    case RESV_FOUND:
+    case RESV_NOT_FOUND:
+    case RESV_RELEASED:
+    case RESV_RELEASE_ACCEPTED:
+    case RESV_STORED:
+    case RESV_CAPACITY_TOO_LOW:
+    case RESV_OUTCOME_COUNT:
+        break;
+    }
+    return "that is no answer to this";
+}
+
+static const char *untrue_other(struct sim_checker *checker, const struct sim_request *request,
+                                enum resv_outcome outcome)
+{
+    const struct sim_record *row = tables_find(checker->world->server, &request->id);
+    bool release = request->kind == RESV_OP_RELEASE;
+    bool own = row != NULL && row->exists && !row->live && row->ender == request->serial;
+    if (release && says_nothing_taken(outcome) && own)
+        return "it has cancelled the row";
+    if (outcome == RESV_FOUND && !release)
+        return untrue_found(request, row);
+    if (outcome == RESV_NOT_FOUND)
+        return row != NULL && row->exists && row->created_ns < request->submitted_ns
+                   ? "the row was there"
+                   : NULL;
+    if (outcome == RESV_RELEASED && release)
+        return row == NULL || !row->exists || row->live ? "the row is live" : NULL;
+    if (outcome == RESV_UNKNOWN && release)
+        return request->doubts == 0 ? "no COMMIT of it was in doubt" : NULL;
+    if (outcome == RESV_UNAVAILABLE || outcome == RESV_CANCELLED ||
+        (outcome == RESV_CONTENDED && release))
+        return NULL;
+    return "that is no answer to this";
+}
+
+void checker_answered(struct sim_checker *checker, struct sim_request *request,
+                      enum resv_outcome outcome)
+{
+    checker->outcomes[outcome]++;
+    request->answered = true;
+    request->outcome = outcome;
+    if (request->discarded || request->kind > RESV_OP_LOOKUP)
+        return;
+    const char *untrue = request->kind == RESV_OP_RESERVE
+                             ? untrue_reserve(checker, request, outcome)
+                             : untrue_other(checker, request, outcome);
+    if (untrue != NULL)
+        VIOLATION(checker, "request %" PRIu64 " (%s %s) is told %s, which is not true: %s",
+                  request->serial, sim_kind_text(request->kind), sim_id_text(&request->id),
+                  sim_outcome_text(outcome), untrue);
+}
+
+void checker_final(struct sim_checker *checker)
+{
+    struct sim_server *server = checker->world->server;
+    for (size_t i = 0; i < server->concert_count; i++)
+        check_concert(checker, server->concerts[i]);
+    for (size_t i = 0; i < checker->count; i++) {
+        const struct sim_request *request = checker->requests[i];
+        if (!request->answered)
+            VIOLATION(checker, "request %" PRIu64 " was never answered", request->serial);
+    }
+}

@@ -1,0 +1,72 @@
+/* The checker: knows the whole truth, and holds every answer and every commit against it.
+ *
+ *   at each commit     sold == seats of live rows <= capacity, no row for a request that was told
+ *                      that nothing was taken
+ *   at each answer     it is true: now (granted, released), or at some instant since it was asked
+ *                      (sold out, limit, unknown, looked up)
+ */
+#ifndef SIMULATION_CHECKER_H
+#define SIMULATION_CHECKER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sim_server.h"
+
+/* One attempt of somebody at something, as the checker remembers it for the whole schedule. */
+struct sim_request {
+    uint64_t serial; /* from 1 */
+    struct sim_process *process;
+    struct resv_op *op; /* while under way */
+    enum resv_op_kind kind;
+    bool keyed;
+    struct resv_id id;
+    int64_t concert_id;
+    int64_t member_id;
+    int64_t quantity;
+    uint64_t submitted_ns;
+    bool answered;
+    bool discarded; /* its process died: nobody heard the answer */
+    enum resv_outcome outcome;
+    unsigned doubts; /* runs with its COMMIT whose answer was lost */
+};
+
+struct sim_checker {
+    struct sim_world *world;
+    struct sim_request **requests; /* by serial - 1 */
+    size_t count;
+    size_t capacity;
+    struct checker_history *histories; /* of concerts */
+    size_t histories_count;
+    uint64_t outcomes[RESV_OUTCOME_COUNT]; /* how often each was answered */
+};
+
+/* All of these do nothing when the checker is NULL (the link is tried by itself). */
+struct sim_checker *checker_create(struct sim_world *world);
+void checker_free(struct sim_checker *checker);
+struct sim_request *checker_request(struct sim_checker *checker); /* a new one */
+void checker_answered(struct sim_checker *checker, struct sim_request *request,
+                      enum resv_outcome outcome);
+void checker_doubt(struct sim_checker *checker, uint64_t serial);
+/* While the transaction's rows are still listed. */
+void checker_committed(struct sim_checker *checker, struct sim_connection *connection);
+void checker_concert_made(struct sim_checker *checker, const struct sim_concert *concert);
+/* The CHECK on sold has refused a write. */
+void checker_check_failed(struct sim_checker *checker, const struct sim_concert *concert,
+                          int64_t sold);
+/* Everything has come to rest. */
+void checker_final(struct sim_checker *checker);
+
+/* sim_history.c: what was committed when. */
+void history_note(struct sim_checker *checker, const struct sim_concert *concert,
+                  int64_t member_id);
+/* At some instant since then, fewer than so many seats were free. */
+bool history_was_short(const struct sim_checker *checker, int64_t concert_id, int64_t quantity,
+                       uint64_t since_ns);
+/* At some instant since then, so many more were over the member's limit. */
+bool history_was_over_limit(const struct sim_checker *checker, int64_t concert_id,
+                            int64_t member_id, int64_t quantity, uint64_t since_ns);
+void history_free(struct sim_checker *checker);
+
+#endif

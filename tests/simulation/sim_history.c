@@ -1,0 +1,101 @@
+/* What was committed when: for answers that must have been true at some instant. */
+#include <stdlib.h>
+
+#include "resvd/assert.h"
+#include "sim_checker.h"
+
+/* From `at_ns` until the next one. */
+struct moment {
+    uint64_t at_ns;
+    int64_t capacity;
+    int64_t sold;
+    int64_t limit;
+    int64_t member_id; /* whose seats changed; 0 for nobody's */
+    int64_t member_live;
+};
+
+struct checker_history {
+    struct moment *moments;
+    size_t count;
+    size_t capacity;
+};
+
+static struct checker_history *history_of(const struct sim_checker *checker, int64_t concert_id)
+{
+    return concert_id >= 1 && (size_t)concert_id <= checker->histories_count
+               ? &checker->histories[concert_id - 1]
+               : NULL;
+}
+
+void history_note(struct sim_checker *checker, const struct sim_concert *concert, int64_t member_id)
+{
+    size_t id = (size_t)concert->committed.id;
+    if (id > checker->histories_count) {
+        checker->histories = realloc(checker->histories, id * sizeof checker->histories[0]);
+        RESV_ASSERT(checker->histories != NULL);
+        while (checker->histories_count < id)
+            checker->histories[checker->histories_count++] = (struct checker_history){0};
+    }
+    struct checker_history *history = &checker->histories[id - 1];
+    if (history->count == history->capacity) {
+        history->capacity = history->capacity > 0 ? history->capacity * 2 : 64;
+        history->moments =
+            realloc(history->moments, history->capacity * sizeof history->moments[0]);
+        RESV_ASSERT(history->moments != NULL);
+    }
+    history->moments[history->count++] = (struct moment){
+        .at_ns = checker->world->schedule.now_ns,
+        .capacity = concert->committed.capacity,
+        .sold = concert->committed.sold,
+        .limit = concert->committed.member_limit,
+        .member_id = member_id,
+        .member_live = member_id != 0 ? tables_member_live(concert, member_id) : 0,
+    };
+}
+
+/* The state that was there at that time, or 0. */
+static size_t moment_at(const struct checker_history *history, uint64_t since_ns)
+{
+    size_t index = history->count;
+    while (index > 0 && history->moments[index - 1].at_ns >= since_ns)
+        index--;
+    return index > 0 ? index - 1 : 0;
+}
+
+bool history_was_short(const struct sim_checker *checker, int64_t concert_id, int64_t quantity,
+                       uint64_t since_ns)
+{
+    const struct checker_history *history = history_of(checker, concert_id);
+    if (history == NULL)
+        return false;
+    for (size_t i = moment_at(history, since_ns); i < history->count; i++) {
+        if (history->moments[i].capacity - history->moments[i].sold < quantity)
+            return true;
+    }
+    return false;
+}
+
+bool history_was_over_limit(const struct sim_checker *checker, int64_t concert_id,
+                            int64_t member_id, int64_t quantity, uint64_t since_ns)
+{
+    const struct checker_history *history = history_of(checker, concert_id);
+    if (history == NULL)
+        return false;
+    size_t begin = moment_at(history, since_ns);
+    int64_t live = 0;
+    for (size_t i = 0; i < history->count; i++) {
+        const struct moment *moment = &history->moments[i];
+        if (moment->member_id == member_id)
+            live = moment->member_live;
+        if (i >= begin && moment->limit != RESV_NO_MEMBER_LIMIT && live + quantity > moment->limit)
+            return true;
+    }
+    return false;
+}
+
+void history_free(struct sim_checker *checker)
+{
+    for (size_t i = 0; i < checker->histories_count; i++)
+        free(checker->histories[i].moments);
+    free(checker->histories);
+}

@@ -1,0 +1,13 @@
+/* The load: people, who ask, ask again, give back, look up; and an admin. */
+#ifndef SIMULATION_LOAD_H
+#define SIMULATION_LOAD_H
+
+#include <stdbool.h>
+
+#include "sim_world.h"
+
+struct sim_load *load_create(struct sim_world *world);
+bool load_is_over(const struct sim_load *load);
+void load_free(struct sim_load *load);
+
+#endif

@@ -1,0 +1,83 @@
+/* What a seed decides before anything happens: sizes, options, load, and which faults there are.
+ *
+ * Most faults are absent from most schedules (swarm testing): a schedule with all of them would
+ * never get far enough for the interesting ones. */
+#ifndef SIMULATION_SCENARIO_H
+#define SIMULATION_SCENARIO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sim_chance.h"
+
+#define SIM_SETTINGS_MAX 12
+
+/* An option's value where it is not the default; one that the strategy lacks is passed over. */
+struct sim_setting {
+    const char *key;
+    char text[24];
+};
+
+struct sim_scenario {
+    /* The fleet. */
+    size_t processes; /* 1..4 */
+    size_t settings_count;
+    struct sim_setting settings[SIM_SETTINGS_MAX];
+
+    /* What is sold. */
+    int64_t concerts;
+    int64_t members;
+    int64_t capacity_max; /* of a concert; each has its own */
+    uint64_t limited;     /* per million: a concert has a member limit */
+    uint64_t hot;         /* per million: a request is for concert 1 */
+    int64_t quantity_max; /* seats of a request */
+    /* The load. */
+    size_t requests;
+    size_t burst_max;
+    uint64_t gap_max_us; /* between bursts */
+    uint64_t keyed;      /* the rest: per million of requests */
+    uint64_t repeated;
+    uint64_t changed; /* of repeats */
+    uint64_t releases;
+    uint64_t lookups;
+    uint64_t catalog;
+    uint64_t nobody; /* an unknown concert or member */
+    uint64_t gone;   /* the client goes away */
+    uint64_t deadline_ms;
+
+    /* Times. */
+    uint64_t step_max_us;
+    uint64_t network_max_us;
+    uint64_t lock_wait_ms;
+    uint64_t end_wait_ms; /* how long END_SESSION waits */
+
+    /* Chances of faults, per million of runs (or steps, or connects). */
+    uint64_t request_lost;
+    uint64_t answer_lost;
+    uint64_t late;            /* the client has given up, the packet is executed later */
+    uint64_t commit_fails;    /* an error, nothing was committed */
+    uint64_t commit_deceives; /* an error, and yet it was committed */
+    uint64_t victim;          /* a deadlock that the sessions here did not make */
+    uint64_t lock_waits;      /* a lock wait out of nothing */
+    uint64_t refused;         /* a statement that the server refuses */
+    uint64_t connect_fails;
+    uint64_t slow_kill; /* END_SESSION takes long */
+
+    /* Faults of the large kind, in the time of the load. */
+    unsigned server_crashes;
+    unsigned server_stalls;
+    unsigned read_only;
+    unsigned kills; /* of one connection */
+    unsigned process_crashes;
+    unsigned process_pauses;
+    unsigned drains;
+    unsigned clock_jumps;
+};
+
+void scenario_draw(struct sim_scenario *scenario, struct sim_chance *chance, const char *form);
+/* No more small faults. */
+void scenario_calm(struct sim_scenario *scenario);
+const char *scenario_setting(const struct sim_scenario *scenario, const char *key);
+
+#endif
