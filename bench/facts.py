@@ -129,3 +129,13 @@ def warnings_of(facts):
     if not facts["tree_is_clean"]:
         found.append("the tree has changes that are not committed")
     return found
+
+
+def database_warnings(variables):
+    """The same for the MariaDB of the run; none was used: nothing."""
+    found = []
+    if variables and variables.get("innodb_flush_log_at_trx_commit") != "1":
+        found.append("MariaDB did not sync its log at each commit: its rates are not durable ones")
+    if variables and variables.get("log_bin") not in (None, "OFF", "0"):
+        found.append("MariaDB wrote a binary log: each commit paid for it too")
+    return found

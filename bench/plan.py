@@ -1,17 +1,30 @@
 """What is measured in each round, and in which order.
 
-A case is one measurement: a server under a load, or the raw SQLite loop. Every round has all cases
-once; cases that are compared stand together, and every other round runs backwards, so that what
-changes slowly on the machine meets all of them alike.
+A case is one measurement: a server under a load, or a raw loop on a store. Every round has all
+cases once; cases that are compared stand together, and every other round runs backwards, so that
+what changes slowly on the machine meets all of them alike.
 """
 
 from dataclasses import dataclass
+
+import subjects as subjects_of
 
 LOOP_ROWS = (1, 10, 32, 64, 100, 256, 512, 1000)
 MEMBER_FIRST = 1000
 MEMBER_COUNT = 9000  # ids 1000..9999: of one length, so all requests are of one length
 WARM_UP_SECONDS = 1
 START_SECONDS = 1.0  # what starting, filling and auditing a server takes, for the time left
+DATABASE_START_SECONDS = 2.5  # the same where the store is a server
+CONNECTIONS = (64, 512)
+
+# Scenarios that put every chosen strategy under the same load: how many concerts it is spread over.
+STORES = {"hot": 1, "ten": 10}
+SCENARIOS = ("hot", "ten", "http", "embedded", "sqlite", "mariadb")
+LOOPS = ("sqlite", "mariadb")  # raw loops: no server of ours, no load generator
+# How mariadb_loop sends a transaction, and of how many rows.
+MARIADB_FORMS = {
+    "joined": "one text", "text": "text a statement", "prepared": "prepared statements"}
+MARIADB_ROWS = {"joined": (1, 10, 64, 256), "text": (1,), "prepared": (1,)}
 
 
 @dataclass(frozen=True)
@@ -23,7 +36,9 @@ class Case:
     load: str
     connections: int = 0
     depth: int = 1
-    rows: int = 0  # sqlite_loop: rows a transaction; 0: as many as embedded's transactions had
+    rows: int = 0  # loops: rows a transaction; 0: as many as embedded's transactions had
+    concerts: int = 1
+    form: str = ""  # mariadb_loop: how the statements are sent
 
     @property
     def key(self):
@@ -32,6 +47,13 @@ class Case:
     @property
     def title(self):
         return f"{self.scenario}: {self.subject}, {self.load}"
+
+
+def store_cases(scenario, subjects):
+    """One hot concert, or ten: those that are compared with each other stand together."""
+    return [Case(scenario, subject.name, f"{connections} connections", connections,
+                 concerts=STORES[scenario])
+            for connections in CONNECTIONS for subject in subjects]
 
 
 def http_cases():
@@ -47,7 +69,7 @@ def http_cases():
 def embedded_cases(with_nginx):
     """Durable reservations; batch_max=1 is one transaction a request behind the same HTTP."""
     cases = []
-    for connections in (64, 512):
+    for connections in CONNECTIONS:
         load = f"{connections} connections"
         subjects = ["resvd", "resvd-single"] + (["nginx"] if with_nginx else [])
         for subject in subjects:
@@ -59,21 +81,41 @@ def sqlite_cases():
     """The raw loop; rows=0 stands for the batch size that arose at that many connections."""
     cases = [Case("sqlite", "loop", f"{rows} row{'s' * (rows > 1)} a transaction", rows=rows)
              for rows in LOOP_ROWS]
-    for connections in (64, 512):
+    for connections in CONNECTIONS:
         cases.append(Case("sqlite", "loop", f"batches as at {connections} connections",
                           connections=connections))
     return cases
 
 
-def make_cases(scenarios):
-    """The cases of the scenarios; `sqlite` needs embedded's, to have what to compare with."""
+def mariadb_cases():
+    """The raw loop on one connection: what one-row transactions cost there at best, and several."""
     cases = []
+    for form, title in MARIADB_FORMS.items():
+        for rows in MARIADB_ROWS[form]:
+            load = f"{title}, {rows} row{'s' * (rows > 1)} a transaction"
+            cases.append(Case("mariadb", "loop", load, rows=rows, form=form))
+    return cases
+
+
+def make_cases(scenarios, subjects=None, loops=LOOPS):
+    """The cases of the scenarios, in their order in SCENARIOS.
+
+    `subjects` are those of STORES' scenarios, `loops` the raw loops that were built. `sqlite` needs
+    embedded's cases, to have what to compare with.
+    """
+    subjects = subjects_of.select([]) if subjects is None else subjects
+    cases = []
+    for scenario in STORES:
+        if scenario in scenarios:
+            cases += store_cases(scenario, subjects)
     if "http" in scenarios:
         cases += http_cases()
     if "embedded" in scenarios or "sqlite" in scenarios:
         cases += embedded_cases(with_nginx="embedded" in scenarios)
-    if "sqlite" in scenarios:
+    if "sqlite" in scenarios and "sqlite" in loops:
         cases += sqlite_cases()
+    if "mariadb" in scenarios and "mariadb" in loops:
+        cases += mariadb_cases()
     return cases
 
 
@@ -87,13 +129,23 @@ def order_of_round(cases, number):
 
 def seconds_of(case, seconds):
     """Expected, with all around it."""
-    if case.scenario == "sqlite":
+    if case.scenario in LOOPS:
         return loop_seconds(seconds) + 0.3
+    if case.scenario in STORES:
+        around = DATABASE_START_SECONDS if needs_database(case) else START_SECONDS
+        return seconds + WARM_UP_SECONDS + around
     if case.scenario == "embedded" and case.subject != "nginx":
         return seconds + WARM_UP_SECONDS + START_SECONDS
     return seconds + 0.1
 
 
+def needs_database(case):
+    """Whether a MariaDB has to run for it."""
+    if case.scenario == "mariadb":
+        return True
+    return case.scenario in STORES and "mariadb" in subjects_of.BY_NAME[case.subject].services
+
+
 def loop_seconds(seconds):
-    """The raw loop is steady: it needs less time than a server under load."""
+    """A raw loop is steady: it needs less time than a server under load."""
     return max(1.0, seconds * 0.4)

@@ -1,75 +1,86 @@
 """What the rounds say together, as one JSON document: summaries, comparisons, marks."""
 
+import goals
 import plan
 import summary
 
-# What resvd is to reach, by load: ratio to nginx with one worker, in the same rounds.
-HTTP_GOALS = {"64 connections": 1.0, "512 connections": 1.2, "64 connections, 16 deep": 5.0}
-EMBEDDED_GOALS = {"64 connections": 0.6, "512 connections": 0.75}
+# What is summed up over the rounds: its name, and where it stands in a measurement.
+SUMMARIZED = {
+    name: (name,) for name in (
+        "requests_per_second", "p50_ms", "p95_ms", "p99_ms", "server_cpu_seconds_per_1000",
+        "server_cpu_cores", "generator_busy", "rows_per_second", "transactions_per_second",
+        "rows_per_transaction", "cpu_seconds_per_1000")
+} | {
+    "batch_rows": ("batch", "mean"),
+    "commit_ms": ("batch", "commit_ms"),
+} | {
+    f"database_{name}": ("database", name) for name in (
+        "cpu_seconds_per_1000", "cpu_cores", "commits_per_second", "syncs_per_second",
+        "reservations_per_commit")
+}
 
-SUMMARIZED = ("requests_per_second", "p50_ms", "p99_ms", "server_cpu_seconds_per_1000",
-              "server_cpu_cores", "generator_busy", "rows_per_second", "transactions_per_second",
-              "rows_per_transaction", "cpu_seconds_per_1000")
 
-
-def series(rounds, key, field):
-    """The field of a case in every round; None where it was not measured."""
-    return [(entry["measurements"].get(key) or {}).get(field) for entry in rounds]
+def series(rounds, key, *path):
+    """What stands there in a case's measurement of every round; None where it was not measured."""
+    values = []
+    for entry in rounds:
+        value = entry["measurements"].get(key)
+        for name in path:
+            value = (value or {}).get(name)
+        values.append(value)
+    return values
 
 
 def summarize_case(rounds, case):
-    found = {field: spread for field in SUMMARIZED
-             if (spread := summary.spread(series(rounds, case.key, field)))}
-    for name in ("mean", "commit_ms"):
-        values = [((entry["measurements"].get(case.key) or {}).get("batch") or {}).get(name)
-                  for entry in rounds]
-        if spread := summary.spread(values):
-            found["batch_rows" if name == "mean" else name] = spread
+    found = {name: spread for name, path in SUMMARIZED.items()
+             if (spread := summary.spread(series(rounds, case.key, *path)))}
     limited = [value for value in series(rounds, case.key, "generator_limited") if value]
     found["generator_limited_rounds"] = len(limited)
     for field in ("refused", "socket_errors", "timeouts"):
         found[field] = sum(value or 0 for value in series(rounds, case.key, field))
+    found["answers"] = sum(value or 0 for value in series(rounds, case.key, "counts", "requests"))
     return found
 
 
-def compare(rounds, case, other, field, other_field=None, goal=None):
+def compare(rounds, case, other, field, other_field=None, at_least=None, at_most=None):
     """Ratio of two cases, taken round by round; no ranking where their spreads overlap."""
-    other_field = other_field or field
     ours = series(rounds, case.key, field)
-    theirs = series(rounds, other.key, other_field)
+    theirs = series(rounds, other.key, other_field or field)
     ratio = summary.spread(summary.ratios(ours, theirs))
     if ratio is None:
         return None
+    goal = at_most if at_least is None else at_least
+    reached = ratio["median"] >= goal if at_least is not None else (
+        goal is not None and ratio["median"] <= goal)
     return {
         "case": case.key,
         "to": other.key,
+        "field": field,
         "ratio": ratio,
+        "range_confidence": summary.confidence_of_range(ratio["count"]),
         "spreads_overlap": summary.overlap(summary.spread(ours), summary.spread(theirs)),
         "goal": goal,
-        "goal_reached": None if goal is None else ratio["median"] >= goal,
+        "goal_is": None if goal is None else "at least" if at_least is not None else "at most",
+        "goal_reached": None if goal is None else reached,
     }
 
 
 def comparisons(rounds, cases):
-    """All that the scenarios compare, in the order of the report."""
+    """All that goals.py compares, in the order of the cases."""
     by_key = {case.key: case for case in cases}
     found = []
     for case in cases:
-        if case.subject != "resvd":
-            continue
-        goals = HTTP_GOALS if case.scenario == "http" else EMBEDDED_GOALS
-        for subject in ("nginx", "nginx-auto", "resvd-single"):
-            other = by_key.get(f"{case.scenario}/{case.load}/{subject}")
-            if other:
-                goal = goals.get(case.load) if subject == "nginx" else None
-                found.append(compare(rounds, case, other, "requests_per_second", goal=goal))
-        if case.scenario != "embedded":
-            continue
-        for load in ("1 row a transaction", f"batches as at {case.load}"):
-            other = by_key.get(f"sqlite/{load}/loop")
-            if other:
-                found.append(
-                    compare(rounds, case, other, "requests_per_second", "rows_per_second"))
+        place = (case.scenario, case.subject)
+        for rule in goals.RULES:
+            other = by_key.get(f"{case.scenario}/{case.load}/{rule.theirs}")
+            if place == (rule.scenario, rule.ours) and other:
+                at_least, at_most = rule.goals_of(case.load)
+                found.append(compare(rounds, case, other, rule.field,
+                                     at_least=at_least, at_most=at_most))
+        for rule in goals.LOOP_RULES:
+            other = by_key.get(f"{rule.loop_scenario}/{rule.load_for(case.load)}/loop")
+            if place == (rule.scenario, rule.subject) and other:
+                found.append(compare(rounds, case, other, goals.RATE, "rows_per_second"))
     return [entry for entry in found if entry]
 
 
@@ -78,7 +89,7 @@ def make(facts, warnings, parameters, ceilings, rounds, cases, violations):
     measured = [case for case in cases
                 if any(entry["measurements"].get(case.key) for entry in rounds)]
     return {
-        "schema": 1,
+        "schema": 2,
         "facts": facts,
         "warnings": warnings,
         "parameters": parameters,
@@ -115,7 +126,7 @@ def ceiling_loads(cases):
     """(connections, depth) of all cases with a load generator, each once, in order."""
     found = []
     for case in cases:
-        if case.scenario in ("http", "embedded"):
+        if case.scenario not in plan.LOOPS:
             load = (case.connections, case.depth)
             if load not in found:
                 found.append(load)

@@ -6,16 +6,20 @@ import http.client
 import json
 import os
 import pathlib
-import random
 import re
 import signal
 import socket
 import subprocess
+import sys
 import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
+
+from services.ports import free_port
+from services.process import TICKS_PER_SECOND, ServerError, cpu_ticks, parent_of, start_owned
 
 START_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 30
-TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 # What resvd is asked not to do during a measurement, nginx is not either: no access log, no limit
 # on the requests of a connection that a run could reach.
@@ -52,33 +56,6 @@ RESVD_OPTIONS = {
 }
 
 
-class ServerError(Exception):
-    """A server did not start, or died."""
-
-
-def free_port():
-    """Five digits, and below the range that clients' own ends come from."""
-    for _ in range(1000):
-        port = random.randint(15000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
-    raise ServerError("no free port")
-
-
-def cpu_ticks(stat_text):
-    """User and system time of a line of /proc/PID/stat; the name may hold blanks and brackets."""
-    fields = stat_text.rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
-
-
-def parent_of(stat_text):
-    return int(stat_text.rpartition(")")[2].split()[1])
-
-
 class Server:
     """A process and its children, by pid."""
 
@@ -88,9 +65,9 @@ class Server:
         self.url = f"http://127.0.0.1:{port}{path}"
         self.log_path = self.folder / "log.txt"
         with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen(
-                [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                cwd=self.folder, start_new_session=True)
+            self.process = start_owned(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
+                start_new_session=True)
 
     def wait_for(self, ready):
         give_up = time.monotonic() + START_TIMEOUT_S
@@ -161,9 +138,9 @@ class Nginx(Server):
 
 
 class Resvd(Server):
-    """resvd, or resvd-fake, with a strategy and further options by their full names."""
+    """resvd, or resvd-fake, with a strategy, further options by their full names, and flags."""
 
-    def __init__(self, binary, folder, strategy, options):
+    def __init__(self, binary, folder, strategy, options, flags=()):
         port = free_port()
         self.admin_port = free_port()
         values = {
@@ -174,6 +151,7 @@ class Resvd(Server):
         }
         command = [binary, f"--strategy={strategy}"]
         command += [f"--{key}={value}" for key, value in values.items()]
+        command += flags
         super().__init__(command, folder, port, "/api/reservations")
         self.wait_for(lambda: self.admin("GET", "/readyz")[0] == 200)
 

@@ -1,4 +1,4 @@
-"""Runs the cases: servers that stay up, fresh databases, and what each measurement says."""
+"""Runs the cases: servers that stay up, fresh stores, and what each measurement says."""
 
 import json
 import os
@@ -7,14 +7,17 @@ import shutil
 import subprocess
 import tempfile
 
+import database as database_of
 import load
 import plan
 import servers
+import subjects as subjects_of
 import summary
 
 CAPACITY = 1_000_000_000
 LOOP_CACHE_BYTES = 67108864  # embedded's defaults, see --print-default-config
 LOOP_WAL_MAX_BYTES = 4194304
+DATABASE_TEMPLATE = "grouped"  # whose tables mariadb_loop writes; all on MariaDB have the same
 
 
 class Session:
@@ -30,11 +33,16 @@ class Session:
         self.template = None
         self.violations = []
         self.batch_rows = {}  # connections: rows a transaction in this round
+        self.opened_database = None
+        self.database_facts = None  # of the MariaDB that was used, for the report
 
     def close(self):
         for server in self.running.values():
             server.stop()
         self.running.clear()
+        if self.opened_database:
+            self.opened_database.close()
+            self.opened_database = None
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def new_folder(self, name):
@@ -43,9 +51,16 @@ class Session:
         path.mkdir()
         return path
 
+    def database(self):
+        """The run's MariaDB: started when it is asked for first."""
+        if self.opened_database is None:
+            self.opened_database = database_of.Database(self.new_folder("mariadb"))
+            self.database_facts = self.opened_database.facts()
+        return self.opened_database
+
     def load_on(self, server, case, seconds, member_count=plan.MEMBER_COUNT):
         """One run of wrk; the counts, and the CPU seconds of wrk and of the server."""
-        shape = {"connections": case.connections, "depth": case.depth,
+        shape = {"connections": case.connections, "depth": case.depth, "concerts": case.concerts,
                  "member_first": plan.MEMBER_FIRST, "member_count": member_count}
         before = server.cpu_seconds()
         result, wrk_cpu = load.run_wrk(self.tools["wrk"], server.url, shape, seconds, self.threads)
@@ -84,49 +99,83 @@ class Session:
         # One member: the fixed text costs wrk least, and nobody looks at it.
         return self.measure_load(self.standing(case.subject), case, member_count=1)
 
-    # --- embedded: a fresh database each time -----------------------------------------------------
+    # --- strategies: a fresh store each time ------------------------------------------------------
 
-    def start_embedded(self, folder, options):
-        server = servers.Resvd(self.tools["resvd"], folder, "embedded", {
-            "server.allow_reset": "on",
-            "strategy.embedded.file": str(folder / "resvd.db"),
-            **options,
-        })
-        server.admin_json("POST", "/admin/reset", {
-            "concerts": 1, "capacity": CAPACITY,
-            "members": plan.MEMBER_FIRST + plan.MEMBER_COUNT - 1})
+    def start_strategy(self, subject, folder, concerts=1):
+        """resvd with that many concerts, and members, in an empty store."""
+        options = {"server.allow_reset": "on"}
+        if subject.strategy == "embedded":
+            options["strategy.embedded.file"] = str(folder / "resvd.db")
+        if "mariadb" in subject.services:
+            self.database().make_fresh()
+            options.update(self.database().resvd_options())
+        options.update(subject.options)
+        server = servers.Resvd(self.tools["resvd"], folder, subject.strategy, options,
+                               subject.flags)
+        try:
+            server.admin_json("POST", "/admin/reset", {
+                "concerts": concerts, "capacity": CAPACITY,
+                "members": plan.MEMBER_FIRST + plan.MEMBER_COUNT - 1})
+        except BaseException:
+            server.stop()
+            raise
         return server
 
-    def measure_embedded(self, case):
-        if case.subject == "nginx":
-            return self.measure_load(self.standing("nginx"), case)
-        options = {"strategy.embedded.batch_max": "1"} if case.subject == "resvd-single" else {}
-        folder = self.new_folder("embedded")
-        server = self.start_embedded(folder, options)
+    def measure_strategy(self, case, subject):
+        """Start, fill, warm up, measure, audit, stop."""
+        folder = self.new_folder("store")
+        server = self.start_strategy(subject, folder, case.concerts)
+        store = self.database() if "mariadb" in subject.services else None
         try:
             self.load_on(server, case, plan.WARM_UP_SECONDS)
             server.wait_until_idle()
             rows_before = sum(c["live"] for c in
                               server.admin_json("GET", "/admin/audit")["concerts"])
             metrics_before = server.metrics()
-            result = self.measure_load(server, case)
-            result["batch"] = batch_sizes(metrics_before, server.metrics())
-            result["violations"] = self.audit(server, case, rows_before, result)
+            result = self.measure_on(store, server, case)
+            result["batch"] = batch_sizes(metrics_before, server.metrics(), subject)
+            result["violations"] = self.audit(server, store, case, subject, rows_before, result)
         finally:
             server.stop()
             shutil.rmtree(folder, ignore_errors=True)
+        return result
+
+    def measure_on(self, store, server, case):
+        """The load, and what it cost the database beside resvd."""
+        if store is None:
+            return self.measure_load(server, case)
+        store.wait_until_quiet()
+        counters, cpu = store.counters(), store.cpu_seconds()
+        result = self.measure_load(server, case)
+        cpu = store.cpu_seconds() - cpu
+        result["database"] = database_of.work_done(
+            counters, store.counters(), cpu, load.accepted(result["counts"]),
+            result["counts"]["duration_us"] / 1e6)
+        return result
+
+    def measure_embedded(self, case):
+        if case.subject == "nginx":
+            return self.measure_load(self.standing("nginx"), case)
+        name = "embedded-single" if case.subject == "resvd-single" else "embedded"
+        result = self.measure_strategy(case, subjects_of.BY_NAME[name])
         if case.subject == "resvd":
             self.batch_rows[case.connections] = result["batch"]["mean"]
         return result
 
-    def audit(self, server, case, rows_before, result):
-        """After every run; what is wrong is shown at once and fails the run in the end."""
+    def audit(self, server, store, case, subject, rows_before, result):
+        """After every run, by resvd and, where that can be, by asking the store itself; what is
+        wrong is shown at once and fails the run in the end."""
         server.wait_until_idle()
-        audit = server.admin_json("GET", "/admin/audit")
-        result["audit"] = audit
+        result["audit"] = server.admin_json("GET", "/admin/audit")
         violations = summary.audit_violations(
-            audit, rows_before, result["counts"], case.connections, case.depth)
-        self.violations += [f"{case.title}: {text}" for text in violations]
+            result["audit"], rows_before, result["counts"], case.connections, case.depth)
+        if store is not None:
+            found = store.audit()
+            violations += [f"the tables: {text}" for text in summary.audit_violations(
+                found, rows_before, result["counts"], case.connections, case.depth)]
+            violations += summary.audit_differences(result["audit"], found)
+        if not subject.oversells:
+            self.violations += [f"{case.title}: {text}" for text in violations]
         return violations
 
     # --- the raw loop -----------------------------------------------------------------------------
@@ -134,7 +183,7 @@ class Session:
     def make_template(self):
         """A database as resvd makes it, with the concert and the members in it."""
         folder = self.new_folder("template")
-        self.start_embedded(folder, {}).stop()
+        self.start_strategy(subjects_of.BY_NAME["embedded"], folder).stop()
         self.template = folder / "resvd.db"
 
     def measure_loop(self, case):
@@ -147,28 +196,53 @@ class Session:
         file = folder / "loop.db"
         shutil.copyfile(self.template, file)
         os.sync()  # the copy's own pages must not go to the disk during the measurement
-        result = run_loop(self.tools["sqlite_loop"], file, rows, plan.loop_seconds(self.seconds))
+        result = run_loop([self.tools["sqlite_loop"], file, rows, plan.loop_seconds(self.seconds),
+                           LOOP_CACHE_BYTES, LOOP_WAL_MAX_BYTES, plan.MEMBER_FIRST,
+                           plan.MEMBER_COUNT])
         shutil.rmtree(folder, ignore_errors=True)
         if result["sold_minus_rows"] != 0:
             self.violations.append(f"{case.title}: sold and rows differ")
-        return {**result, "rows_per_transaction": rows,
-                "rows_per_second": result["rows"] / result["seconds"],
-                "transactions_per_second": result["transactions"] / result["seconds"],
-                "cpu_seconds_per_1000": result["cpu_seconds"] / result["rows"] * 1000}
+        return {**result, "rows_per_transaction": rows, **rates_of(result)}
+
+    def measure_database_loop(self, case):
+        """On the tables that resvd makes; it has gone when the loop runs."""
+        folder = self.new_folder("template")
+        self.start_strategy(subjects_of.BY_NAME[DATABASE_TEMPLATE], folder).stop()
+        store = self.database()
+        store.wait_until_quiet()
+        counters, cpu = store.counters(), store.cpu_seconds()
+        result = run_loop([self.tools["mariadb_loop"], store.server.socket, case.form, case.rows,
+                           plan.loop_seconds(self.seconds), plan.MEMBER_FIRST, plan.MEMBER_COUNT])
+        cpu = store.cpu_seconds() - cpu
+        if result["sold_minus_rows"] != 0:
+            self.violations.append(f"{case.title}: sold and rows differ")
+        done = database_of.work_done(counters, store.counters(), cpu, result["rows"],
+                                     result["seconds"])
+        return {**result, "rows_per_transaction": case.rows, "database": done, **rates_of(result)}
 
     def measure(self, case):
         """The case's measurement, or None where it cannot be taken in this round."""
+        if case.scenario in plan.STORES:
+            return self.measure_strategy(case, subjects_of.BY_NAME[case.subject])
         if case.scenario == "http":
             return self.measure_http(case)
         if case.scenario == "embedded":
             return self.measure_embedded(case)
+        if case.scenario == "mariadb":
+            return self.measure_database_loop(case)
         return self.measure_loop(case)
 
 
-def run_loop(binary, file, rows, seconds):
-    """One run of sqlite_loop to its end."""
-    command = [str(binary), str(file), str(rows), str(seconds), str(LOOP_CACHE_BYTES),
-               str(LOOP_WAL_MAX_BYTES), str(plan.MEMBER_FIRST), str(plan.MEMBER_COUNT)]
+def rates_of(result):
+    """Of a raw loop's one line."""
+    return {"rows_per_second": result["rows"] / result["seconds"],
+            "transactions_per_second": result["transactions"] / result["seconds"],
+            "cpu_seconds_per_1000": result["cpu_seconds"] / result["rows"] * 1000}
+
+
+def run_loop(command):
+    """One run of a raw loop to its end."""
+    command = [str(part) for part in command]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, text=True, start_new_session=True)
     try:
@@ -182,17 +256,17 @@ def run_loop(binary, file, rows, seconds):
     return json.loads(text)
 
 
-def batch_sizes(before, after):
+def batch_sizes(before, after, subject):
     """Transactions and their mean size between two readings of the metrics."""
     def grown(name):
         return sum(after[key] - before.get(key, 0) for key in after
-                   if key.split("{")[0] == f"resvd_embedded_{name}")
+                   if name and key.split("{")[0] == name)
 
-    transactions = grown("batch_operations_count")
-    operations = grown("batch_operations_sum")
-    commit_seconds = grown("commit_seconds_sum")
+    transactions = grown(subject.batch_metric and subject.batch_metric + "_count")
+    operations = grown(subject.batch_metric and subject.batch_metric + "_sum")
+    commit_seconds = grown(subject.commit_metric and subject.commit_metric + "_sum")
     return {
         "transactions": transactions,
         "mean": operations / transactions if transactions else None,
-        "commit_ms": commit_seconds / transactions * 1000 if transactions else None,
+        "commit_ms": commit_seconds / transactions * 1000 if commit_seconds else None,
     }

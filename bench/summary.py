@@ -78,3 +78,22 @@ def audit_violations(audit, rows_before, load, connections, depth):
     if rows > most:
         violations.append(f"phantom: {rows} rows are there but at most {most} can have been sold")
     return violations
+
+
+def audit_differences(audit, tables):
+    """Where resvd's audit says something else than the tables, concert by concert."""
+    def seats(entry):
+        return entry["id"], entry["capacity"], entry["sold"], entry["live"]
+
+    ours = {entry["id"]: seats(entry) for entry in audit["concerts"]}
+    theirs = {entry["id"]: seats(entry) for entry in tables["concerts"]}
+    return [f"concert {number}: resvd's audit differs from the tables: {ours.get(number)} and "
+            f"{theirs.get(number)} (id, capacity, sold, live)"
+            for number in sorted(ours.keys() | theirs.keys())
+            if ours.get(number) != theirs.get(number)]
+
+
+def confidence_of_range(count):
+    """How sure one can be that the true median lies within the extremes of so many rounds: it does
+    not only if all of them fell on one side of it."""
+    return 1 - 2 ** (1 - count) if count > 1 else 0.0

@@ -1,0 +1,67 @@
+"""Which cases are compared with which, by what, and how far resvd is to come."""
+
+import dataclasses
+
+RATE = "requests_per_second"
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """In a scenario, under each load: ours compared with theirs, as a ratio of each round."""
+
+    scenario: str
+    ours: str
+    theirs: str
+    field: str = RATE
+    at_least: dict = dataclasses.field(default_factory=dict)  # by load; "" stands for every load
+    at_most: dict = dataclasses.field(default_factory=dict)
+
+    def goals_of(self, load):
+        """(at least, at most); None where there is no goal."""
+        return (self.at_least.get(load, self.at_least.get("")),
+                self.at_most.get(load, self.at_most.get("")))
+
+
+def goal(scenario, ratio):
+    """Goals are of the hot concert; ten are shown beside it."""
+    return {"": ratio} if scenario == "hot" else {}
+
+
+STORE_RULES = tuple(rule for scenario in ("hot", "ten") for rule in (
+    Rule(scenario, "grouped", "pessimistic-statements", at_least=goal(scenario, 10)),
+    Rule(scenario, "grouped", "pessimistic-statements", "p99_ms", at_most=goal(scenario, 1)),
+    Rule(scenario, "pessimistic-procedure", "pessimistic-statements",
+         at_least=goal(scenario, 1.8)),
+    Rule(scenario, "grouped", "pessimistic-procedure"),
+    Rule(scenario, "grouped", "embedded"),
+    Rule(scenario, "naive", "pessimistic-statements"),
+))
+RULES = STORE_RULES + (
+    Rule("http", "resvd", "nginx", at_least={
+        "64 connections": 1.0, "512 connections": 1.2, "64 connections, 16 deep": 5.0}),
+    Rule("http", "resvd", "nginx-auto"),
+    Rule("embedded", "resvd", "nginx",
+         at_least={"64 connections": 0.6, "512 connections": 0.75}),
+    Rule("embedded", "resvd", "resvd-single"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class LoopRule:
+    """A strategy's rate over that of a raw loop on its own store: what all the rest costs."""
+
+    scenario: str
+    subject: str
+    loop_scenario: str
+    loop_load: str  # {load} is the strategy's
+
+    def load_for(self, load):
+        return self.loop_load.format(load=load)
+
+
+LOOP_RULES = (
+    LoopRule("embedded", "resvd", "sqlite", "1 row a transaction"),
+    LoopRule("embedded", "resvd", "sqlite", "batches as at {load}"),
+    LoopRule("hot", "pessimistic-statements", "mariadb", "text a statement, 1 row a transaction"),
+    LoopRule("hot", "grouped", "mariadb", "one text, 1 row a transaction"),
+)

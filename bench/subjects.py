@@ -1,0 +1,74 @@
+"""The strategies that can be measured side by side: how each is started, and what it stands on.
+
+A new one is one entry in ALL; the scenarios of plan.STORES then measure it like the others.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One strategy in one setting."""
+
+    name: str  # in keys of results and for --strategies
+    strategy: str  # as resvd calls it
+    title: str  # in tables
+    options: tuple = ()  # pairs of full name and value
+    flags: tuple = ()
+    services: tuple = ()  # servers that it needs: "mariadb"
+    batch_metric: str = ""  # histogram of operations a transaction
+    commit_metric: str = ""  # histogram of seconds a commit takes
+    asked_only: bool = False  # measured only when --strategies names it
+    oversells: bool = False  # known to: its violations are shown and do not fail the run
+
+
+ALL = (
+    Subject("pessimistic-statements", "pessimistic", "pessimistic, form=statements",
+            options=(("strategy.pessimistic.form", "statements"),), services=("mariadb",)),
+    Subject("pessimistic-procedure", "pessimistic", "pessimistic, form=procedure",
+            options=(("strategy.pessimistic.form", "procedure"),), services=("mariadb",)),
+    Subject("grouped", "grouped", "grouped", services=("mariadb",),
+            batch_metric="resvd_grouped_group_operations"),
+    Subject("embedded", "embedded", "embedded (SQLite)",
+            batch_metric="resvd_embedded_batch_operations",
+            commit_metric="resvd_embedded_commit_seconds"),
+    Subject("embedded-single", "embedded", "embedded, one transaction a request",
+            options=(("strategy.embedded.batch_max", "1"),),
+            batch_metric="resvd_embedded_batch_operations",
+            commit_metric="resvd_embedded_commit_seconds", asked_only=True),
+    Subject("naive", "naive", "naive (oversells)", flags=("--i-know-this-oversells",),
+            services=("mariadb",), asked_only=True, oversells=True),
+)
+BY_NAME = {subject.name: subject for subject in ALL}
+
+
+class UnknownStrategy(Exception):
+    """Its text is for the reader as it stands."""
+
+
+def select(words):
+    """Those that the words name, in the order of ALL: a subject by its name, or all of a strategy's
+    that are not for special questions only. No words: all of those."""
+    if not words:
+        return tuple(subject for subject in ALL if not subject.asked_only)
+    chosen = set()
+    for word in words:
+        found = [subject for subject in ALL if subject.name == word] or [
+            subject for subject in ALL if subject.strategy == word]
+        if not found:
+            names = sorted({name for subject in ALL for name in (subject.name, subject.strategy)})
+            raise UnknownStrategy(
+                f"there is no strategy \"{word}\" to measure; known: {', '.join(names)}")
+        chosen.update(found)
+    return tuple(subject for subject in ALL if subject in chosen)
+
+
+def split_by_binary(subjects, compiled_in):
+    """Those whose strategy the binary has, and the names of the others."""
+    there = tuple(subject for subject in subjects if subject.strategy in compiled_in)
+    return there, [subject.name for subject in subjects if subject not in there]
+
+
+def strategies_in(listing):
+    """The names in the text of resvd --list-strategies: first words of lines not indented."""
+    return {line.split()[0] for line in listing.splitlines() if line.strip() and line[0] != " "}

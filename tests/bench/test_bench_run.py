@@ -1,0 +1,71 @@
+"""The benchmark for real, a second each: strategies on a MariaDB of its own, and the audit behind
+it, which must fail a run in which a row is lost."""
+
+import os
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "bench"))
+
+import facts
+import plan
+import session
+import subjects
+
+BUILD = pathlib.Path(os.environ["RESVD_BUILD_DIR"])
+COMPILED_IN = subjects.strategies_in(facts.output_of(str(BUILD / "resvd"), "--list-strategies"))
+NAMES = ("pessimistic-statements", "pessimistic-procedure", "grouped")
+
+
+@pytest.fixture
+def measuring(tmp_path):
+    tools = {"resvd": BUILD / "resvd", "wrk": facts.find_program("wrk")}
+    for name, path in (*tools.items(), ("mariadbd", facts.find_program("mariadbd"))):
+        if not path or not pathlib.Path(path).is_file():
+            pytest.skip(f"{name} is not there")
+    opened = session.Session(tools, tmp_path, seconds=1, threads=1)
+    yield opened
+    opened.close()
+
+
+def case_of(name, scenario="hot", connections=64):
+    subject = subjects.BY_NAME[name]
+    if subject.strategy not in COMPILED_IN:
+        pytest.skip(f"{subject.strategy} is not in this build")
+    return plan.Case(scenario, name, f"{connections} connections", connections,
+                     concerts=plan.STORES[scenario])
+
+
+@pytest.mark.parametrize("scenario", plan.STORES)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_strategy_is_measured(measuring, scenario, name):
+    measured = measuring.measure(case_of(name, scenario))
+    assert measured["violations"] == [] and measuring.violations == []
+    assert measured["requests_per_second"] > 10 and measured["p99_ms"] > 0
+    assert measured["server_cpu_seconds_per_1000"] > 0
+    assert measured["database"]["cpu_seconds_per_1000"] > 0
+    assert len(measured["audit"]["concerts"]) == plan.STORES[scenario]
+    assert all(concert["sold"] > 0 for concert in measured["audit"]["concerts"])
+    if name == "grouped":
+        assert measured["batch"]["mean"] > 1
+    else:
+        assert 0.5 < measured["database"]["reservations_per_commit"] < 1.5
+    assert measuring.database_facts["innodb_flush_log_at_trx_commit"] == "1"
+
+
+def test_a_lost_row_fails_the_run(measuring, monkeypatch):
+    case = case_of("grouped", connections=1)
+    original = measuring.measure_on
+
+    def measure_and_lose(store, server, case):
+        result = original(store, server, case)
+        store.server.sql("DELETE FROM reservations ORDER BY created_at LIMIT 2")
+        return result
+
+    monkeypatch.setattr(measuring, "measure_on", measure_and_lose)
+    measured = measuring.measure(case)
+    assert any("sold is" in text for text in measured["violations"])
+    assert any(text.startswith("the tables: lost") for text in measured["violations"])
+    assert len(measuring.violations) == len(measured["violations"])
