@@ -41,6 +41,11 @@ void log_configure(enum log_format format, enum resv_log_level level)
     configured_level = level;
 }
 
+enum log_format log_current_format(void)
+{
+    return configured_format;
+}
+
 static const char *level_name(enum resv_log_level level)
 {
     switch (level) {
@@ -280,4 +285,12 @@ void log_event(enum resv_log_level level, const char *event, ...)
     va_start(pairs, event);
     log_event_list(level, event, pairs);
     va_end(pairs);
+}
+
+void log_start_failure(const char *message)
+{
+    if (configured_format == LOG_FORMAT_JSON)
+        log_event(RESV_LOG_ERROR, "start failed", "message", message, NULL);
+    else
+        fprintf(stderr, "resvd: %s\n", message);
 }

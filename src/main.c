@@ -5,6 +5,7 @@
 #include "build_info.h"
 #include "config/command_line.h"
 #include "resvd/strategy.h"
+#include "server/check.h"
 #include "server/metric_reference.h"
 #include "server/server.h"
 #include "settings.h"
@@ -40,8 +41,9 @@ static int run(struct command_line *line)
     int exit_code = EXIT_CODE_CONFIG;
     const struct resv_strategy *strategy = settings_strategy(config, line);
     if (strategy != NULL && line->action == COMMAND_LINE_CHECK_CONFIG) {
-        printf("configuration is good; strategy %s\n", strategy->name);
-        exit_code = EXIT_CODE_OK;
+        exit_code = server_check(config, strategy);
+        if (exit_code == EXIT_CODE_OK)
+            printf("configuration is good; strategy %s\n", strategy->name);
     } else if (strategy != NULL) {
         struct server_start start = {.config = config,
                                      .strategy = strategy,

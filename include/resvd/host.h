@@ -65,7 +65,7 @@ void resv_log(struct resv_host *host, enum resv_log_level level, const char *eve
  * Each backend under a fixed name ("sqlite", "database", "redis-1"). The process is ready when the
  * strategy has said resv_host_started and no component is DOWN. */
 enum resv_health_state { RESV_HEALTH_STARTING, RESV_HEALTH_UP, RESV_HEALTH_DOWN };
-/* `component` is static text; at most 16 of them. `detail` is copied (256 bytes at most) and may
+/* `component` is static text; at most 16 of them. `detail` is copied (1023 bytes at most) and may
  * be NULL. latency_ns is the last measured round trip, 0 when none was measured. */
 void resv_host_health(struct resv_host *host, const char *component, enum resv_health_state state,
                       uint64_t latency_ns, const char *detail);

@@ -29,6 +29,7 @@ struct resv_metric {
 struct resv_metric_table {
     const struct resv_metric *metrics;
     size_t count;
+    const char *title; /* heading in docs/metrics.md; NULL: a strategy's own, under its name */
 };
 
 /* Position in the table given; aborts when out of range. */

@@ -96,6 +96,7 @@ struct parser {
     const struct resv_option_table *const *tables;
     FILE *errors;
     size_t error_count;
+    bool hide_next; /* an argument that nobody expects may belong to a secret before it */
 };
 
 static void complain(struct parser *parser, const char *before, const char *argument,
@@ -191,6 +192,19 @@ static void take_flag(struct parser *parser, const struct flag *flag, const char
     }
 }
 
+/* -pSECRET as another program takes it: only the letter is shown. */
+static void unknown_letter(struct parser *parser, const char *argument)
+{
+    char shown[QUOTED_SIZE];
+    size_t size = 2;
+    while (size < 5 && (argument[size] & 0xc0) == 0x80) {
+        size++; /* the rest of a UTF-8 character */
+    }
+    snprintf(shown, sizeof shown, "%.*s%s", (int)size, argument, argument[size] == '\0' ? "" : "…");
+    complain(parser, "unknown flag ", shown, strlen(shown), "");
+    parser->hide_next = true;
+}
+
 /* The value behind '=', or the next argument. NULL after an error. */
 static const char *take_value(struct parser *parser, const char *argument, size_t name_size)
 {
@@ -212,6 +226,7 @@ static void take_long(struct parser *parser, const char *argument)
             strncmp(flags[i].name, argument, name_size) != 0) {
             continue;
         }
+        parser->hide_next = false;
         const char *value = NULL;
         if (flags[i].value_name == NULL && argument[name_size] == '=') {
             complain(parser, "", argument, name_size, " takes no value");
@@ -227,8 +242,10 @@ static void take_long(struct parser *parser, const char *argument)
     }
     if (name[0] == '\0' || !config_flag_is_known(parser->tables, name)) {
         unknown_flag(parser, argument, name_size);
+        parser->hide_next = true;
         return;
     }
+    parser->hide_next = config_flag_is_secret(parser->tables, name);
     const char *value = take_value(parser, argument, name_size);
     if (value != NULL) {
         add_setting(parser, name, strlen(name), value);
@@ -242,6 +259,7 @@ static void take_short(struct parser *parser, const char *argument)
         if (flags[i].letter == '\0' || flags[i].letter != argument[1]) {
             continue;
         }
+        parser->hide_next = false;
         if (flags[i].value_name == NULL && argument[2] != '\0') {
             break;
         }
@@ -256,7 +274,7 @@ static void take_short(struct parser *parser, const char *argument)
         take_flag(parser, &flags[i], value);
         return;
     }
-    unknown_flag(parser, argument, strlen(argument));
+    unknown_letter(parser, argument);
 }
 
 size_t command_line_parse(struct command_line *line, int argc, char *const *argv,
@@ -275,7 +293,8 @@ size_t command_line_parse(struct command_line *line, int argc, char *const *argv
         } else if (!flags_ended && argument[0] == '-' && argument[1] != '\0') {
             take_short(&parser, argument);
         } else {
-            complain(&parser, "unexpected argument ", argument, strlen(argument), "");
+            const char *shown = parser.hide_next ? "…" : argument;
+            complain(&parser, "unexpected argument ", shown, strlen(shown), "");
         }
     }
     return parser.error_count;

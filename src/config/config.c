@@ -178,23 +178,32 @@ bool config_section_is_known_elsewhere(const char *name)
     return false;
 }
 
-void config_show_line(const char *line, bool secret, char *out, size_t out_size)
+void config_show_line(const char *line, enum config_shown shown, char *out, size_t out_size)
 {
     out[0] = '\0';
     if (line == NULL) {
         return;
     }
-    char shown[LINE_SHOWN_BYTES_MAX];
-    size_t size = secret ? strcspn(line, "=:") : strlen(line);
-    notes_quote(shown, sizeof shown, line, size);
-    snprintf(out, out_size, "\n    %s%s", shown, secret && line[size] != '\0' ? "= ***" : "");
+    size_t size = strlen(line);
+    const char *rest = "";
+    if (shown != CONFIG_SHOW_LINE) {
+        size = strcspn(line, " \t=:");
+        const char *behind = line + size + strspn(line + size, " \t");
+        /* A key has no blanks: "password x=" is a password without its delimiter. */
+        bool is_key = shown == CONFIG_SHOW_KEY && (*behind == '=' || *behind == ':');
+        rest = *behind == '\0' ? "" : is_key ? " = …" : " …";
+        rest += size == 0 && *rest == ' ' ? 1 : 0;
+    }
+    char quoted[LINE_SHOWN_BYTES_MAX];
+    notes_quote(quoted, sizeof quoted, line, size);
+    snprintf(out, out_size, "\n    %s%s", quoted, rest);
 }
 
 static size_t add_value_error(struct config *config, const struct config_given *given, bool secret,
                               const char *why)
 {
     char shown[LINE_SHOWN_BYTES_MAX + 16];
-    config_show_line(given->line, secret, shown, sizeof shown);
+    config_show_line(given->line, secret ? CONFIG_SHOW_KEY : CONFIG_SHOW_LINE, shown, sizeof shown);
     notes_add(&config->errors, "%s: %s%s", given->origin, why, shown);
     return 1;
 }
@@ -378,6 +387,12 @@ size_t config_choice(const struct config *config, const struct resv_option_table
     const struct config_slot *slot = slot_of(config, table, index);
     RESV_ASSERT(table->options[index].type == RESV_OPTION_CHOICE);
     return (size_t)slot->number;
+}
+
+const char *config_origin(const struct config *config, const struct resv_option_table *table,
+                          size_t index)
+{
+    return slot_of(config, table, index)->origin;
 }
 
 bool config_is_set(const struct config *config, const struct resv_option_table *table, size_t index)

@@ -44,6 +44,10 @@ const char *config_string(const struct config *config, const struct resv_option_
                           size_t index);
 size_t config_choice(const struct config *config, const struct resv_option_table *table,
                      size_t index);
+/* Where the value was given, as messages begin: "a.conf:3: key", "RESVD_SERVER_LISTEN",
+ * "--server.listen"; NULL for a default. Valid as long as the config. */
+const char *config_origin(const struct config *config, const struct resv_option_table *table,
+                          size_t index);
 /* True when the value does not come from the default. */
 bool config_is_set(const struct config *config, const struct resv_option_table *table,
                    size_t index);

@@ -133,6 +133,19 @@ bool config_flag_is_known(const struct resv_option_table *const *tables, const c
     return !section_is_here && uncompiled_section(name) != NULL;
 }
 
+bool config_flag_is_secret(const struct resv_option_table *const *tables, const char *name)
+{
+    for (size_t i = 0; tables[i] != NULL; i++) {
+        const char *key_name = key_in_section(name, tables[i]->section);
+        struct config_section section = {.table = tables[i]};
+        struct config_key key;
+        if (key_name != NULL && config_find_key(&section, key_name, &key)) {
+            return tables[i]->options[key.index].secret;
+        }
+    }
+    return true; /* of a section that is not built in, nobody knows */
+}
+
 void config_offer_flags(const struct resv_option_table *const *tables,
                         struct suggestion *suggestion)
 {

@@ -27,7 +27,8 @@ struct input {
     size_t errors;
     struct config_section *section; /* NULL: none yet, or one that is skipped */
     bool in_section;
-    bool behind_secret; /* the key above is a secret: a line that is none may belong to it */
+    /* The key above is a secret, or unknown: a line that is no pair may belong to its value. */
+    bool behind_secret;
 };
 
 static bool is_blank(char c)
@@ -58,10 +59,11 @@ static char *find_comment(char *text)
     return at;
 }
 
-static void add_error(struct input *input, bool secret, const char *what, const char *detail)
+static void add_error(struct input *input, enum config_shown how, const char *what,
+                      const char *detail)
 {
     char shown[SHOWN_SIZE];
-    config_show_line(input->line, secret, shown, sizeof shown);
+    config_show_line(input->line, how, shown, sizeof shown);
     notes_add(&input->config->errors, "%s:%zu: %s%s%s", input->path, input->line_number, what,
               shown, detail);
     input->errors++;
@@ -95,7 +97,7 @@ static bool line_is_sound(struct input *input, size_t size)
         snprintf(what, sizeof what, "the line has %zu bytes; at most %d are allowed", size,
                  CONFIG_LINE_BYTES_MAX);
         input->line = NULL; /* nobody wants to see it */
-        add_error(input, false, what, "");
+        add_error(input, CONFIG_SHOW_WORD, what, "");
         return false;
     }
     for (size_t i = 0; i < size; i++) {
@@ -103,7 +105,7 @@ static bool line_is_sound(struct input *input, size_t size)
         if ((byte < 0x20 && byte != '\t') || byte == 0x7f) {
             snprintf(what, sizeof what, "control byte 0x%02x at column %zu", byte, i + 1);
             input->line = NULL; /* it may hold a secret behind a NUL */
-            add_error(input, false, what, "");
+            add_error(input, CONFIG_SHOW_WORD, what, "");
             return false;
         }
     }
@@ -129,7 +131,7 @@ static void unknown_section(struct input *input, const char *name)
     if (suggestion_best(&suggestion) != NULL) {
         snprintf(hint, sizeof hint, "\n    did you mean [%s]?", suggestion_best(&suggestion));
     }
-    add_error(input, false, what, hint);
+    add_error(input, CONFIG_SHOW_LINE, what, hint);
 }
 
 /* `[name]`, maybe with a comment behind it. Keys of a section that is wrong, unknown or not built
@@ -141,7 +143,7 @@ static bool enter_section(struct input *input)
     input->behind_secret = false;
     char *close = strchr(input->line, ']');
     if (close == NULL) {
-        add_error(input, false, "']' is missing", "");
+        add_error(input, CONFIG_SHOW_WORD, "']' is missing", "");
         return false;
     }
     const char *behind = close + 1;
@@ -149,13 +151,13 @@ static bool enter_section(struct input *input)
         behind++;
     }
     if (*behind != '\0' && *behind != ';' && *behind != '#') {
-        add_error(input, false, "text behind ']'", "");
+        add_error(input, CONFIG_SHOW_WORD, "text behind ']'", "");
         return false;
     }
     char name[CONFIG_SECTION_BYTES_MAX + 1];
     size_t size = (size_t)(close - input->line) - 1;
     if (size == 0 || size > CONFIG_SECTION_BYTES_MAX) {
-        add_error(input, false,
+        add_error(input, CONFIG_SHOW_WORD,
                   size == 0 ? "the section has no name" : "the section's name is too long", "");
         return false;
     }
@@ -179,20 +181,20 @@ static bool split_pair(struct input *input, char *head, size_t head_size)
     char *delimiter = input->line + strcspn(input->line, "=:");
     if (*delimiter == '\0' || find_comment(input->line) < delimiter) {
         input->line = input->behind_secret ? NULL : input->line;
-        add_error(input, false, "expected 'key = value' or '[section]'", "");
+        add_error(input, CONFIG_SHOW_WORD, "expected 'key = value' or '[section]'", "");
         return false;
     }
     size_t size = (size_t)(delimiter - input->line);
     if (size == 0) {
-        add_error(input, false, "the key is missing", "");
+        add_error(input, CONFIG_SHOW_KEY, "the key is missing", "");
         return false;
     }
     if (size + 3 > head_size || size > CONFIG_KEY_BYTES_MAX) {
-        add_error(input, true, "the key is too long", "");
+        add_error(input, CONFIG_SHOW_KEY, "the key is too long", "");
         return false;
     }
     if (!input->in_section) {
-        add_error(input, true, "the key stands before the first [section]", "");
+        add_error(input, CONFIG_SHOW_KEY, "the key stands before the first [section]", "");
         return false;
     }
     if (input->section == NULL) {
@@ -235,7 +237,7 @@ static void unknown_key(struct input *input, const char *name)
     char what[SHOWN_SIZE];
     char quoted[SUGGEST_WORD_BYTES_MAX];
     char hint[SHOWN_SIZE] = "";
-    bool secret = false;
+    size_t size = strcspn(name, " \t");
     struct suggestion suggestion;
     suggestion_begin(&suggestion, name);
     config_offer_keys(section->table, &suggestion);
@@ -243,25 +245,24 @@ static void unknown_key(struct input *input, const char *name)
     struct config_key key;
     if (best != NULL) {
         snprintf(hint, sizeof hint, "\n    did you mean '%s'?", best);
-        secret = config_find_key(section, best, &key) && !key.from_file &&
-                 key.section->table->options[key.index].secret;
     }
     for (size_t i = 0; best == NULL && i < input->config->section_count; i++) {
         struct config_section *other = &input->config->sections[i];
         if (config_find_key(other, name, &key)) {
             snprintf(hint, sizeof hint, "\n    did you mean '%s' in [%s]?", name,
                      other->table->section);
-            secret = other->table->options[key.index].secret;
             break;
         }
     }
-    notes_quote(quoted, sizeof quoted, name, strlen(name));
-    snprintf(what, sizeof what, "unknown key '%s' in [%s]", quoted, section->table->section);
-    add_error(input, secret, what, hint);
+    notes_quote(quoted, sizeof quoted, name, size);
+    snprintf(what, sizeof what, "unknown key '%s%s' in [%s]", quoted,
+             name[size] == '\0' ? "" : " …", section->table->section);
+    input->behind_secret = true; /* it may have been meant for one */
+    add_error(input, CONFIG_SHOW_KEY, what, hint);
 }
 
 /* Remembers the line of a key. False, and an error, when it is given twice. */
-static bool note_line(struct input *input, const struct config_key *key, bool secret)
+static bool note_line(struct input *input, const struct config_key *key, enum config_shown how)
 {
     struct config_slot *slot = &key->section->slots[key->index];
     const struct resv_option_table *table = key->section->table;
@@ -281,7 +282,7 @@ static bool note_line(struct input *input, const struct config_key *key, bool se
         *line = input->line_number;
         return true;
     }
-    add_error(input, secret, what, "");
+    add_error(input, how, what, "");
     return false;
 }
 
@@ -289,8 +290,9 @@ static void take_value(struct input *input, const char *name, const struct confi
 {
     const struct resv_option *option = &key->section->table->options[key->index];
     bool secret = option->secret && !key->from_file;
+    enum config_shown how = secret ? CONFIG_SHOW_KEY : CONFIG_SHOW_LINE;
     input->behind_secret = secret;
-    if (!note_line(input, key, secret)) {
+    if (!note_line(input, key, how)) {
         return;
     }
     char *shown = strdup(input->line);
@@ -298,7 +300,7 @@ static void take_value(struct input *input, const char *name, const struct confi
     if (shown == NULL ||
         asprintf(&origin, "%s:%zu: %s", input->path, input->line_number, name) < 0) {
         free(shown);
-        add_error(input, secret, "out of memory", "");
+        add_error(input, how, "out of memory", "");
         return;
     }
     *find_comment(input->value) = '\0';

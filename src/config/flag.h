@@ -9,6 +9,8 @@
 
 /* `name` is "section.key". True too for sections that this binary was built without. */
 bool config_flag_is_known(const struct resv_option_table *const *tables, const char *name);
+/* True too where it cannot be known: of a section that is not built in. */
+bool config_flag_is_secret(const struct resv_option_table *const *tables, const char *name);
 /* Offers every "--section.key". */
 void config_offer_flags(const struct resv_option_table *const *tables,
                         struct suggestion *suggestion);

@@ -86,8 +86,14 @@ const char *config_section_known_elsewhere(size_t index);
 size_t config_give(struct config *config, const struct config_key *key,
                    const struct config_given *given);
 
-/* The line below a message, indented, its value masked when it is secret; empty without a line. */
-void config_show_line(const char *line, bool secret, char *out, size_t out_size);
+/* How much of a line may be seen: a secret may be where nobody expects it. */
+enum config_shown {
+    CONFIG_SHOW_LINE, /* a known key that is no secret */
+    CONFIG_SHOW_KEY,  /* secrets, and keys that are unknown and could be meant for one */
+    CONFIG_SHOW_WORD, /* the first word: of a line that is no pair */
+};
+/* The line below a message, indented; "…" stands for what is not shown. Empty without a line. */
+void config_show_line(const char *line, enum config_shown shown, char *out, size_t out_size);
 
 /* Each table once, in the order of their first occurrence. NULL when out of memory. */
 const struct resv_option_table **

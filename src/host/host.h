@@ -12,7 +12,7 @@
 #include "resvd/op.h"
 
 #define HOST_COMPONENTS_MAX       16
-#define HOST_COMPONENT_DETAIL_MAX 256
+#define HOST_COMPONENT_DETAIL_MAX 1024
 
 /* What the strategy said, passed on to whoever runs it; each may be NULL. */
 struct host_events {

@@ -54,7 +54,8 @@ static const struct resv_metric metrics[METRIC_COUNT] = {
                                   "the limit on that"},
 };
 
-const struct resv_metric_table http_metric_table = {metrics, METRIC_COUNT};
+const struct resv_metric_table http_metric_table = {
+    .metrics = metrics, .count = METRIC_COUNT, .title = "Connections"};
 
 static void collect(void *data)
 {
@@ -321,6 +322,7 @@ void http_server_close(struct http_server *server, void (*closed)(void *data), v
     server->drained[LISTENER_API] = server->drained[LISTENER_ADMIN] = NULL;
     close_listeners(server, LISTENER_API);
     close_listeners(server, LISTENER_ADMIN);
+    flush(server); /* answers of this very turn still go out */
     http_server_cut(server, LISTENER_API);
     http_server_cut(server, LISTENER_ADMIN);
     host_on_flush(server->config.host, NULL, NULL);

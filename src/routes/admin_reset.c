@@ -1,4 +1,8 @@
 /* POST /admin/reset: everything goes, and so many concerts and members are made anew. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "log.h"
 #include "routes/answer.h"
 #include "routes/concert_json.h"
 #include "routes/outcomes.h"
@@ -20,9 +24,23 @@ static const struct field reset_fields[] = {
      offsetof(struct reset_body, members)},
 };
 
+/* Everything that was there is gone: that is told, whoever asked for it. */
+static void log_reset(const struct resv_op *op)
+{
+    const struct resv_catalog_request *reset = op->catalog;
+    char numbers[3][24];
+    snprintf(numbers[0], sizeof(numbers[0]), "%" PRId64, reset->reset_concerts);
+    snprintf(numbers[1], sizeof(numbers[1]), "%" PRId64, reset->reset_capacity);
+    snprintf(numbers[2], sizeof(numbers[2]), "%" PRId64, reset->reset_members);
+    log_event(RESV_LOG_INFO, "everything was deleted and made anew", "concerts", numbers[0],
+              "capacity", numbers[1], "members", numbers[2], NULL);
+}
+
 static void reset_done(struct resv_op *op)
 {
     struct call *call = routes_detach(op);
+    if (op->outcome == RESV_STORED)
+        log_reset(op);
     if (call != NULL && !outcome_refuse(call, op)) {
         const struct resv_catalog_request *reset = op->catalog;
         cJSON *item = cJSON_CreateObject();

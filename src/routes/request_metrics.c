@@ -17,11 +17,17 @@ static const struct resv_metric request_metrics[] = {
                   "Requests answered, by method, route and status."},
     [DURATION] = {"http_request_duration_seconds", RESV_METRIC_HISTOGRAM_SECONDS,
                   "Time from the whole request to its answer, by method and route."},
-    [RESERVATIONS] = {"reservations_total", RESV_METRIC_COUNTER,
-                      "Reservation requests that ended, by strategy and outcome."},
+    [RESERVATIONS] =
+        {"reservations_total", RESV_METRIC_COUNTER,
+         "Reservation requests that ended, by strategy and outcome: granted, replayed, "
+         "accepted, sold_out, member_limit, contended, cancelled, unavailable, "
+         "unknown, unknown_concert, unknown_member, key_reused, other."},
 };
 const struct resv_metric_table request_metrics_table = {
-    request_metrics, sizeof(request_metrics) / sizeof(request_metrics[0])};
+    .metrics = request_metrics,
+    .count = sizeof(request_metrics) / sizeof(request_metrics[0]),
+    .title = "Requests",
+};
 
 /* Every status that the routes or the HTTP layer give. */
 static const uint16_t statuses[] = {200, 201, 202, 204, 400, 401, 403, 404, 405, 408, 409,

@@ -287,7 +287,7 @@ static void fail_start(struct server *server, int exit_code, const char *message
 {
     if (server->stage > STARTING)
         return;
-    fprintf(stderr, "resvd: %s\n", message);
+    log_start_failure(message);
     server->exit_code = exit_code;
     resv_timer_stop(server->host, &server->start_timer);
     server->stage = CLOSING_STRATEGY;
@@ -456,22 +456,10 @@ static bool create_core(struct server *server)
                                 server->dispatcher);
 }
 
-static bool register_strategy_metrics(struct server *server)
-{
-    const struct resv_strategy *strategy = server->start->strategy;
-    static char labels[128];
-    snprintf(labels, sizeof(labels), "strategy=\"%s\"", strategy->name);
-    for (size_t i = 0; strategy->metric_tables != NULL && strategy->metric_tables[i] != NULL; i++) {
-        if (!metrics_register(server->metrics, strategy->metric_tables[i], labels))
-            return false;
-    }
-    return true;
-}
-
 static void start(struct server *server)
 {
     const struct resv_strategy *strategy = server->start->strategy;
-    if (!create_core(server) || !register_strategy_metrics(server)) {
+    if (!create_core(server) || !server_metrics_register_strategy(server->metrics, strategy)) {
         fail_start(server, EXIT_CODE_FAILURE,
                    "out of memory; lower max_connections or max_operations in [server]");
         return;
@@ -481,6 +469,9 @@ static void start(struct server *server)
         fail_start(server, server->listening.exit_code, server->listening.message);
         return;
     }
+    if (strategy->may_oversell)
+        log_event(RESV_LOG_WARNING, "this strategy oversells; it is here to show what breaks",
+                  "strategy", strategy->name, NULL);
     if (strategy->open(server->host, &server->instance) != 0) {
         server->instance = NULL;
         if (server->stage == OPENING) /* it said nothing itself */

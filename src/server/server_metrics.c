@@ -1,6 +1,8 @@
 /* Loop lag by a timer that should fire every 100 ms, and gauges read when somebody asks. */
 #include "server/server_metrics.h"
 
+#include <stdio.h>
+
 #define LAG_INTERVAL_MS 100
 
 enum server_metric {
@@ -22,7 +24,8 @@ static const struct resv_metric metric_list[METRIC_COUNT] = {
                                "the limit on queued and submitted operations together"},
 };
 
-const struct resv_metric_table server_metric_table = {metric_list, METRIC_COUNT};
+const struct resv_metric_table server_metric_table = {
+    .metrics = metric_list, .count = METRIC_COUNT, .title = "Loop and operations"};
 
 static void measure_lag(struct resv_timer *timer)
 {
@@ -57,6 +60,17 @@ bool server_metrics_start(struct server_metrics *self, struct resv_host *host,
         return false;
     metrics_on_collect(metrics, collect, self);
     resv_timer_start(host, &self->timer, LAG_INTERVAL_MS);
+    return true;
+}
+
+bool server_metrics_register_strategy(struct metrics *metrics, const struct resv_strategy *strategy)
+{
+    static char labels[128]; /* the metrics point to it */
+    snprintf(labels, sizeof(labels), "strategy=\"%s\"", strategy->name);
+    for (size_t i = 0; strategy->metric_tables != NULL && strategy->metric_tables[i] != NULL; i++) {
+        if (!metrics_register(metrics, strategy->metric_tables[i], labels))
+            return false;
+    }
     return true;
 }
 

@@ -29,6 +29,10 @@ static const struct resv_metric metrics[] = {
     [BASE_METRIC_RESOLVED] = {.name = "database_commits_resolved_total",
                               .type = RESV_METRIC_COUNTER,
                               .help = "Commits without an answer of which the truth was found out"},
+    [BASE_METRIC_CONTRADICTIONS] = {.name = "database_contradictions_total",
+                                    .type = RESV_METRIC_COUNTER,
+                                    .help = "Transactions refused by a constraint although what "
+                                            "was read allowed them: see GET /admin/audit"},
     [BASE_METRIC_RELEASES] = {.name = "database_releases_total",
                               .type = RESV_METRIC_COUNTER,
                               .help = "Reservations cancelled, their seats given back"},
@@ -40,6 +44,7 @@ static const struct resv_metric metrics[] = {
 const struct resv_metric_table base_metrics = {
     .metrics = metrics,
     .count = sizeof metrics / sizeof metrics[0],
+    .title = "Transactions on a database",
 };
 
 static void show_one(struct base *base, enum base_metric metric, uint64_t counted, uint64_t *shown)
@@ -57,6 +62,8 @@ static void show_counters(struct base *base)
     show_one(base, BASE_METRIC_LOCK_WAITS, counters->lock_waits, &base->shown.lock_waits);
     show_one(base, BASE_METRIC_LOST, counters->lost, &base->shown.lost);
     show_one(base, BASE_METRIC_RESOLVED, counters->resolved, &base->shown.resolved);
+    show_one(base, BASE_METRIC_CONTRADICTIONS, counters->contradictions,
+             &base->shown.contradictions);
 }
 
 /* --- lists and completions --------------------------------------------------------------------
@@ -189,18 +196,43 @@ void base_work_answer(struct work *work, enum resv_outcome outcome)
     end_work(work->data, outcome);
 }
 
-static void rolled_back(struct work *work, enum database_result result)
+bool base_is_promise(enum resv_outcome outcome)
+{
+    return (outcome == RESV_GRANTED && !RESV_FAULT(replay_without_sync)) ||
+           (outcome == RESV_RELEASED && !RESV_FAULT(release_again_without_sync));
+}
+
+static void ready_to_answer(struct work *work, enum database_result result)
 {
     RESV_ASSERT(result == DATABASE_DONE);
     const struct resv_op *op = work->data;
     base_work_answer(work, base_op_of(op)->answer);
 }
 
-void base_work_refuse(struct work *work, enum resv_outcome outcome)
+static void answer_read(struct work *work, enum resv_outcome outcome, bool open)
 {
     const struct resv_op *op = work->data;
-    base_op_of(op)->answer = outcome;
-    work_rollback(work, rolled_back);
+    struct base_op *state = base_op_of(op);
+    size_t count = 0;
+    state->answer = outcome;
+    if (open)
+        state->steps[count++] = (struct database_step){.kind = DATABASE_ROLLBACK};
+    if (base_is_promise(outcome))
+        state->steps[count++] = (struct database_step){.kind = DATABASE_SYNC};
+    if (count > 0)
+        work_run(work, state->steps, count, ready_to_answer);
+    else
+        base_work_answer(work, outcome);
+}
+
+void base_work_answer_read(struct work *work, enum resv_outcome outcome)
+{
+    answer_read(work, outcome, false);
+}
+
+void base_work_refuse(struct work *work, enum resv_outcome outcome)
+{
+    answer_read(work, outcome, true);
 }
 
 void base_work_gave_up(struct work *work, enum resv_outcome outcome)

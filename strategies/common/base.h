@@ -112,9 +112,13 @@ void base_complete_soon(struct base *base, struct resv_op *op, enum resv_outcome
  * base lists them, and cancels and abandons their works itself. work.data is the operation. */
 
 void base_work_start(struct base *base, struct resv_op *op, const struct work_owner *owner);
-/* The answer: finishes the work (no transaction may be open) and completes the operation. */
+/* The answer of a COMMIT: finishes the work (no transaction may be open) and completes the
+ * operation. */
 void base_work_answer(struct work *work, enum resv_outcome outcome);
-/* Rolls back, then answers. */
+/* An answer that rests on what was read; no transaction may be open. GRANTED and RELEASED are
+ * promises, given when what was read is on disk (base_is_promise). */
+void base_work_answer_read(struct work *work, enum resv_outcome outcome);
+/* The same from inside of a transaction: rolls back first. */
 void base_work_refuse(struct work *work, enum resv_outcome outcome);
 /* For the owner's gave_up. */
 void base_work_gave_up(struct work *work, enum resv_outcome outcome);
@@ -126,6 +130,11 @@ void base_work_gave_up(struct work *work, enum resv_outcome outcome);
 void base_prepare_work(struct base *base, struct work *work, const struct resv_op *op,
                        const struct work_owner *owner);
 
+/* Whether an outcome that rests on a row that was read, not on a COMMIT behind that read, must wait
+ * for DATABASE_SYNC: what others have committed is seen before it is on disk. So is a row of this
+ * work's own whose COMMIT's answer was lost; and with a key it may be another process's. A refusal
+ * promises nothing. */
+bool base_is_promise(enum resv_outcome outcome);
 /* What a row with the operation's id says to a RESERVE: GRANTED with op->reservation filled (a
  * replay unless in doubt, when it is this operation's own), or KEY_REUSED. */
 enum resv_outcome base_answer_from_row(struct resv_op *op, const struct resv_reservation *row,

@@ -35,7 +35,11 @@
     FAULT(limit_before_lock, "pessimistic",                                                        \
           "the member's seats are counted before the concert is locked")                           \
     FAULT(sold_out_without_look, "pessimistic",                                                    \
-          "sold out is said without looking for the row of this id")
+          "sold out is said without looking for the row of this id")                               \
+    FAULT(replay_without_sync, "pessimistic procedure grouped",                                    \
+          "a row that is there is told although its COMMIT may not be on disk yet")                \
+    FAULT(release_again_without_sync, "pessimistic procedure grouped",                             \
+          "released is said although the release that did it may not be on disk yet")
 /* clang-format on */
 
 #endif

@@ -48,9 +48,9 @@ static void row_read(struct work *work, enum database_result result)
     struct base_op *state = base_op_of(op);
     RESV_ASSERT(result == DATABASE_DONE);
     if (state->found.found)
-        base_work_answer(work, base_answer_from_row(op, &state->found.row, work->in_doubt));
+        base_work_answer_read(work, base_answer_from_row(op, &state->found.row, work->in_doubt));
     else
-        base_work_answer(work, RESV_CONTENDED); /* gone since: a reset; nothing is taken */
+        base_work_answer_read(work, RESV_CONTENDED); /* gone since: a reset; nothing is taken */
 }
 
 static void rolled_back(struct work *work, enum database_result result)

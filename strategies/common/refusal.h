@@ -12,6 +12,9 @@
 /* UNKNOWN_CONCERT, SOLD_OUT or LIMIT, found inside the open transaction, which is rolled back. */
 void refusal_explain(struct work *work, enum resv_outcome refusal);
 
+/* What an INSERT's run leaves to its owner: see work_try. */
+#define REFUSALS_OF_INSERT (WORK_DECIDES(DATABASE_DUPLICATE) | WORK_DECIDES(DATABASE_NO_PARENT))
+
 /* The INSERT ended as DUPLICATE or NO_PARENT; the transaction is open and rolled back. The concert
  * was read in it: a missing parent is the member. */
 void refusal_of_insert(struct work *work, enum database_result result);

@@ -4,7 +4,8 @@
  *
  * The row is read first, without a lock, for its concert (which never changes) and for those
  * releases that have nothing to do. Whether it is this release that ends the reservation is known
- * only from the conditional change, under the lock. */
+ * only from the conditional change, under the lock. Where it was another, that one's COMMIT may not
+ * be on disk yet: base sees to it before RELEASED is said. */
 #include "base_internal.h"
 #include "resvd/assert.h"
 #include "resvd/fault.h"
@@ -44,12 +45,12 @@ static void row_read(struct work *work, enum database_result result)
     struct base_op *state = base_op_of(op);
     RESV_ASSERT(result == DATABASE_DONE);
     if (!state->found.found) {
-        base_work_answer(work, RESV_NOT_FOUND);
+        base_work_answer_read(work, RESV_NOT_FOUND);
         return;
     }
     const struct resv_reservation *row = &state->found.row;
     if (row->status != RESV_STATUS_HELD && row->status != RESV_STATUS_CONFIRMED) {
-        base_work_answer(work, RESV_RELEASED); /* its seats are back already */
+        base_work_answer_read(work, RESV_RELEASED); /* its seats are back already */
         return;
     }
     state->steps[0] = (struct database_step){.kind = DATABASE_BEGIN};

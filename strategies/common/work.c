@@ -82,12 +82,18 @@ static void give_up_soon(struct work *work)
     resv_defer(work->host, &work->soon);
 }
 
-/* What is in doubt is found out, whoever has gone; nothing else begins anew for nobody. */
+/* What is in doubt is found out, whoever has gone; nothing else begins anew for nobody. Nor where
+ * another wait for the same lock would end behind the deadline: by then the client has heard that
+ * the outcome is unknown, when in truth nothing was taken. */
 static bool may_begin(const struct work *work, uint64_t when_ns)
 {
     if (work->abandoned || (work->cancelled && !work->in_doubt))
         return false;
-    return when_ns < (work->in_doubt ? work->doubt_ns : work->deadline_ns);
+    if (work->in_doubt)
+        return when_ns < work->doubt_ns;
+    if (work->waited_for_lock)
+        when_ns += database_link_lock_wait_ms(work->link) * NS_PER_MS;
+    return when_ns < work->deadline_ns;
 }
 
 /* --- a session -------------------------------------------------------------------------------- */
@@ -210,6 +216,7 @@ static void begin(struct work *work)
 {
     set_state(work, WORK_DECIDING);
     work->attempts++;
+    work->waited_for_lock = false; /* the attempt before did, if any */
     work->owner->begin(work);
 }
 
@@ -281,6 +288,7 @@ static void lock_wait(struct work *work)
 {
     work->counters->lock_waits++;
     work->contended = true;
+    work->waited_for_lock = true;
     if (RESV_FAULT(no_rollback_after_lock_wait)) {
         set_state(work, WORK_READY);
         resv_defer(work->host, &work->soon);
@@ -290,7 +298,8 @@ static void lock_wait(struct work *work)
 }
 
 /* The server has rolled back and nothing is open: a further statement of this attempt would commit
- * by itself. None is sent. */
+ * by itself. None is sent but ROLLBACK, whose answer lets the link know that nothing is open: the
+ * session stays of use. */
 static void deadlock(struct work *work)
 {
     work->counters->deadlocks++;
@@ -301,13 +310,26 @@ static void deadlock(struct work *work)
         database_run(work->session, &work->run);
         return;
     }
-    attempt_failed(work);
+    roll_back(work);
+}
+
+/* A constraint said no where the owner cannot mean it: what is stored contradicts itself (`naive`
+ * ran on it, or somebody's hand), or was changed by somebody else in between. */
+static void contradicted(struct work *work)
+{
+    work->counters->contradictions++;
+    work->contended = false;
+    roll_back(work);
 }
 
 /* An answer, or something that the owner decides on. */
 static void to_owner(struct work *work)
 {
     const struct database_run *run = &work->run;
+    if (run->result != DATABASE_DONE && (work->decides & WORK_DECIDES(run->result)) == 0) {
+        contradicted(work);
+        return;
+    }
     bool answered = run->result == DATABASE_DONE && commits(&run->steps[run->count - 1]);
     if (work->abandoned && !answered) {
         give_up(work, reason(work));
@@ -357,6 +379,12 @@ void work_start(struct work *work)
 void work_run(struct work *work, struct database_step *steps, size_t count,
               void (*next)(struct work *work, enum database_result result))
 {
+    work_try(work, steps, count, 0, next);
+}
+
+void work_try(struct work *work, struct database_step *steps, size_t count, unsigned decides,
+              void (*next)(struct work *work, enum database_result result))
+{
     RESV_ASSERT(work->state == WORK_DECIDING && count > 0);
     for (size_t i = 0; i + 1 < count; i++)
         RESV_ASSERT(!commits(&steps[i]));
@@ -365,6 +393,7 @@ void work_run(struct work *work, struct database_step *steps, size_t count,
         return;
     }
     work->next = next;
+    work->decides = decides;
     set_state(work, WORK_RUNNING);
     work->run =
         (struct database_run){.steps = steps, .count = count, .data = work, .done = run_done};

@@ -34,7 +34,8 @@ struct work_counters {
     uint64_t deadlocks;
     uint64_t lock_waits;
     uint64_t lost;
-    uint64_t resolved; /* answers lost at COMMIT that were found out */
+    uint64_t resolved;       /* answers lost at COMMIT that were found out */
+    uint64_t contradictions; /* refused by a constraint that what was read did not speak of */
 };
 
 struct work_owner {
@@ -89,7 +90,9 @@ struct work {
     struct resv_deferred soon;
     unsigned attempts; /* that have begun */
     unsigned pauses;
-    bool contended; /* what the last attempt ended for was locks */
+    unsigned decides;     /* results of the run that are the owner's: WORK_DECIDES */
+    bool waited_for_lock; /* what the last attempt ended for was a lock wait */
+    bool contended;       /* what the last attempt ended for was locks */
     bool cancelled;
     bool abandoned;
 };
@@ -99,10 +102,14 @@ struct work {
  */
 void work_start(struct work *work);
 
-/* Runs steps (they stay in place until next). next is called with DONE, DUPLICATE, NO_PARENT or
- * REFUSED (work_failed_at tells the step); every other result is the machine's: it begins again or
- * gives up. A run with COMMIT or CALL_RESERVE must have it last. */
+/* Runs steps (they stay in place until next). next is called with DONE; every other result is the
+ * machine's: it begins again or gives up. A run with COMMIT or CALL_RESERVE must have it last. */
 void work_run(struct work *work, struct database_step *steps, size_t count,
+              void (*next)(struct work *work, enum database_result result));
+/* The same, for an owner that decides on some of DUPLICATE, NO_PARENT and REFUSED itself: next is
+ * called with these too (work_failed_at tells the step; the transaction is open). */
+#define WORK_DECIDES(result) (1U << (result))
+void work_try(struct work *work, struct database_step *steps, size_t count, unsigned decides,
               void (*next)(struct work *work, enum database_result result));
 size_t work_failed_at(const struct work *work);
 

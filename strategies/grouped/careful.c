@@ -3,8 +3,8 @@
  *
  * Invariants: every fact that a decision rests on is read behind the lock, in the transaction that
  * writes; no answer is given before that transaction has ended, since a refusal may rest on seats
- * that it takes; in doubt every id is read, so that what an attempt before has written is found and
- * never taken twice. */
+ * that it takes, and an answer given again on a row that is still on its way to the disk; in doubt
+ * every id is read, so that what an attempt before has written is found and never taken twice. */
 #include "grouped.h"
 #include "resvd/assert.h"
 #include "resvd/fault.h"
@@ -12,10 +12,22 @@
 /* --- the end ------------------------------------------------------------------------------------
  */
 
-static void refused_all(struct work *work, enum database_result result)
+static void nothing_written(struct work *work, enum database_result result)
 {
     RESV_ASSERT(result == DATABASE_DONE);
     group_finish(work->data);
+}
+
+/* Rows that were read and are answers have no COMMIT of this group's behind them: so a
+ * DATABASE_SYNC sees to it that they are on disk. */
+static void end_without_rows(struct group *group)
+{
+    struct database_step *steps = group->steps;
+    size_t count = 0;
+    steps[count++] = (struct database_step){.kind = DATABASE_ROLLBACK};
+    if (group_promises_rows(group))
+        steps[count++] = (struct database_step){.kind = DATABASE_SYNC};
+    work_run(&group->work, steps, count, nothing_written);
 }
 
 static void contended(struct work *work, enum database_result result)
@@ -100,7 +112,8 @@ static void write_rows(struct group *group)
     steps[2] = (struct database_step){.kind = DATABASE_COMMIT};
     if (RESV_FAULT(answer_before_commit))
         answer_early(group);
-    work_run(&group->work, steps, 3, written);
+    work_try(&group->work, steps, 3,
+             WORK_DECIDES(DATABASE_DUPLICATE) | WORK_DECIDES(DATABASE_NO_PARENT), written);
 }
 
 static void held(struct work *work, enum database_result result)
@@ -112,30 +125,6 @@ static void held(struct work *work, enum database_result result)
 /* --- decide -------------------------------------------------------------------------------------
  */
 
-static void fill_outcome(struct request *request)
-{
-    switch (request->verdict) {
-    case VERDICT_ROW:
-        /* A row that no lost COMMIT of this group can have written is an answer given again. */
-        request->outcome = base_answer_from_row(request->op, &request->found->row, request->sent);
-        break;
-    case VERDICT_UNKNOWN_CONCERT:
-        request->outcome = RESV_UNKNOWN_CONCERT;
-        break;
-    case VERDICT_UNKNOWN_MEMBER:
-        request->outcome = RESV_UNKNOWN_MEMBER;
-        break;
-    case VERDICT_SOLD_OUT:
-        request->outcome = RESV_SOLD_OUT;
-        break;
-    case VERDICT_LIMIT:
-        request->outcome = RESV_LIMIT;
-        break;
-    case VERDICT_TAKE: /* with its row */
-        break;
-    }
-}
-
 static void decide(struct group *group)
 {
     size_t takers;
@@ -143,10 +132,10 @@ static void decide(struct group *group)
     int64_t seats = decide_in_order(&group->seen, group->requests, group->count, &takers);
     for (size_t i = 0; i < group->count; i++) {
         if (group->requests[i].op != NULL)
-            fill_outcome(&group->requests[i]);
+            group_fill_outcome(&group->requests[i]);
     }
     if (takers == 0) {
-        work_rollback(work, refused_all);
+        end_without_rows(group);
         return;
     }
     group_fill_rows(group);

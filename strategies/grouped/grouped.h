@@ -126,6 +126,10 @@ void group_finish_all(struct group *group, enum resv_outcome outcome);
 void group_prepare_reads(struct group *group, bool all_ids);
 /* What strangers turned out to be, for `members` and for the hints. */
 void group_note_strangers(struct group *group);
+/* What its verdict says, but for VERDICT_TAKE: that is with its row. */
+void group_fill_outcome(struct request *request);
+/* Some outcome rests on a row that was read, and is a promise (base_is_promise). */
+bool group_promises_rows(const struct group *group);
 /* group->seen from its concert_step, for the hints too. */
 void group_note_concert(struct group *group);
 /* Rows, and seats, of the requests that take theirs; granted when the run is done. */

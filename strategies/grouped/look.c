@@ -2,30 +2,38 @@
  *
  * Invariant: what is answered here was true when the concert was read, at which time every request
  * of the group was waiting already. The rows are read after the concert: whoever has one got it
- * before, and hears of it instead of a refusal. Whoever may get seats goes on carefully. */
+ * before, and hears of it instead of a refusal, as soon as the row is on disk. Whoever may get
+ * seats goes on carefully. */
 #include "grouped.h"
 #include "resvd/assert.h"
 
 static void answer_one(struct group *group, struct request *request)
 {
-    struct resv_op *op = request->op;
-    switch (decide_one(&group->seen, request)) {
+    switch (request->verdict) {
     case VERDICT_ROW:
-        group_answer(group, request, base_answer_from_row(op, &request->found->row, false));
-        break;
     case VERDICT_UNKNOWN_CONCERT:
-        group_answer(group, request, RESV_UNKNOWN_CONCERT);
-        break;
     case VERDICT_UNKNOWN_MEMBER:
-        group_answer(group, request, RESV_UNKNOWN_MEMBER);
-        break;
     case VERDICT_SOLD_OUT:
-        group_answer(group, request, RESV_SOLD_OUT);
+        group_answer(group, request, request->outcome);
         break;
     case VERDICT_LIMIT: /* is not looked at here */
     case VERDICT_TAKE:
         break;
     }
+}
+
+static void answer(struct work *work, enum database_result result)
+{
+    struct group *group = work->data;
+    RESV_ASSERT(result == DATABASE_DONE);
+    for (size_t i = 0; i < group->count; i++) {
+        if (group->requests[i].op != NULL)
+            answer_one(group, &group->requests[i]);
+    }
+    if (group_size(group) == 0)
+        group_finish(group);
+    else
+        group_go_carefully(group);
 }
 
 static void looked(struct work *work, enum database_result result)
@@ -35,13 +43,18 @@ static void looked(struct work *work, enum database_result result)
     group_note_concert(group);
     group_note_strangers(group);
     for (size_t i = 0; i < group->count; i++) {
-        if (group->requests[i].op != NULL)
-            answer_one(group, &group->requests[i]);
+        struct request *request = &group->requests[i];
+        if (request->op == NULL)
+            continue;
+        request->verdict = decide_one(&group->seen, request);
+        group_fill_outcome(request);
     }
-    if (group_size(group) == 0)
-        group_finish(group);
-    else
-        group_go_carefully(group);
+    if (group_promises_rows(group)) {
+        group->steps[0] = (struct database_step){.kind = DATABASE_SYNC};
+        work_run(work, group->steps, 1, answer);
+    } else {
+        answer(work, DATABASE_DONE);
+    }
 }
 
 void group_look(struct group *group)

@@ -76,5 +76,8 @@ void group_go_plain(struct group *group)
     };
     steps[4] = (struct database_step){.kind = DATABASE_COMMIT};
     resv_metric_add(host, &grouped_metrics, METRIC_PLAIN, 1);
-    work_run(&group->work, steps, 5, done);
+    work_try(&group->work, steps, 5,
+             WORK_DECIDES(DATABASE_DUPLICATE) | WORK_DECIDES(DATABASE_NO_PARENT) |
+                 WORK_DECIDES(DATABASE_REFUSED),
+             done);
 }

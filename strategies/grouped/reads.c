@@ -156,6 +156,44 @@ void group_note_concert(struct group *group)
     hints_put_concert(&group->grouped->hints, &hint);
 }
 
+/* --- what it says -------------------------------------------------------------------------------
+ */
+
+void group_fill_outcome(struct request *request)
+{
+    switch (request->verdict) {
+    case VERDICT_ROW:
+        /* A row that no lost COMMIT of this group can have written is an answer given again. */
+        request->outcome = base_answer_from_row(request->op, &request->found->row, request->sent);
+        break;
+    case VERDICT_UNKNOWN_CONCERT:
+        request->outcome = RESV_UNKNOWN_CONCERT;
+        break;
+    case VERDICT_UNKNOWN_MEMBER:
+        request->outcome = RESV_UNKNOWN_MEMBER;
+        break;
+    case VERDICT_SOLD_OUT:
+        request->outcome = RESV_SOLD_OUT;
+        break;
+    case VERDICT_LIMIT:
+        request->outcome = RESV_LIMIT;
+        break;
+    case VERDICT_TAKE:
+        break;
+    }
+}
+
+bool group_promises_rows(const struct group *group)
+{
+    for (size_t i = 0; i < group->count; i++) {
+        const struct request *request = &group->requests[i];
+        if (request->op != NULL && request->verdict == VERDICT_ROW &&
+            base_is_promise(request->outcome))
+            return true;
+    }
+    return false;
+}
+
 /* --- what is written ----------------------------------------------------------------------------
  */
 

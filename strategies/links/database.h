@@ -16,6 +16,12 @@
  * another session kills the lost one and waits for its lock: after it, nothing that the lost
  * session sent can still be executed, so what a later step reads or writes is the truth.
  *
+ * What makes answers last: a COMMIT is answered when it is on disk, but others see it before that,
+ * and a server that dies in between has lost what they saw. So a promise that rests on a row that
+ * was only read needs a DATABASE_SYNC, or a COMMIT of its own that wrote something, after the read.
+ * This is so for a row that a lost session wrote, too: its lock may come free before its COMMIT is
+ * on disk, and by its id alone the row may be another process's.
+ *
  * The same header is implemented by the simulation (tests/simulation/).
  */
 #ifndef RESVD_LINKS_DATABASE_H
@@ -80,6 +86,8 @@ struct database_link *database_link_create(struct resv_host *host,
 void database_link_start(struct database_link *link);
 /* False while the server cannot be reached: waits are refused at once. */
 bool database_link_is_up(const struct database_link *link);
+/* The longest that one statement waits for a lock, before it ends as DATABASE_LOCK_WAIT. */
+uint64_t database_link_lock_wait_ms(const struct database_link *link);
 /* Catalog operations and runs under way are given up: they end as DATABASE_LOST or UNAVAILABLE. For
  * a drain whose deadline has come. */
 void database_link_interrupt(struct database_link *link);
@@ -106,13 +114,19 @@ enum database_refusal {
     DATABASE_WAITED_OUT, /* no session came free within pool_wait_ms */
 };
 
-/* Names a session for END_SESSION, also after it is lost. All zero: none. */
+/* Names a session for END_SESSION, also after it is lost. All zero: none. No padding: may be
+ * compared as bytes. */
 struct database_session_name {
     uint8_t bytes[16];
+    /* Which server it is on, a number made of what the server says of itself and keeps when it is
+     * restarted: after a failover another server knows nothing of the session, and cannot say that
+     * it is over. 0 where there is only one. */
+    uint64_t server;
 };
 
 struct database_wait {
     enum database_pool pool;
+    bool urgent; /* goes before all that are not, and is never refused as POOL_FULL: for a few */
     void *data;
     /* Exactly one of the two, later. */
     void (*acquired)(struct database_wait *wait, struct database_session *session);
@@ -144,7 +158,7 @@ enum database_step_kind {
     DATABASE_BEGIN,
     DATABASE_COMMIT,
     DATABASE_ROLLBACK,
-    DATABASE_END_SESSION,         /* .end_session */
+    DATABASE_END_SESSION,         /* .end_session; LOCK_WAIT on a session of another server */
     DATABASE_READ_CONCERT,        /* .concert: what is committed, without a lock */
     DATABASE_LOCK_CONCERT,        /* .concert: SELECT … FOR UPDATE by primary key */
     DATABASE_READ_RESERVATIONS,   /* .reservations: what is committed (or this transaction's) */
@@ -157,9 +171,13 @@ enum database_step_kind {
     DATABASE_WRITE_SOLD,          /* .seats: sold = seats, whatever it was (naive) */
     DATABASE_INSERT_RESERVATIONS, /* .insert: CONFIRMED rows, all or none */
     DATABASE_CANCEL_RESERVATION,  /* .reservation: live to CANCELLED; .changed */
-    DATABASE_GIVE_BACK_SEATS,     /* .seats: sold -= seats */
+    DATABASE_GIVE_BACK_SEATS,     /* .seats: sold -= seats, but not below 0: a count that was wrong
+                                   * before must not keep seats from ever being given back */
     DATABASE_CALL_RESERVE,        /* .call: a whole reservation by the stored procedure, COMMIT or
-                                   * ROLLBACK included; alone in its run */
+                                   * ROLLBACK included; alone in its run. A row that was there
+                                   * before is on disk when it is told */
+    DATABASE_SYNC,                /* all that was committed before, by anybody, is on disk when it
+                                   * is done. Outside of a transaction only: a write of its own */
 };
 
 struct database_concert_step {

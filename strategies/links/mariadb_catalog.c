@@ -239,17 +239,22 @@ static void acquired(struct database_wait *wait, struct database_session *sessio
     has_session(wait->data, session);
 }
 
-/* No session: those that waited for it since its beginning are told. */
+/* No session: those that waited for it since its beginning are told, and those that came soon after
+ * and have waited most of that time too. The others wait anew, at most half as long again. */
 static void refused(struct database_wait *wait, enum database_refusal refusal)
 {
     (void)refusal;
     struct catalog_task *task = wait->data;
     struct catalog_lane *lane = &task->catalog->lanes[task->lane];
+    uint64_t now_ns = resv_now_ns(mariadb_link_host(task->catalog->link));
+    uint64_t middle_ns = wait->since_ns + (now_ns - wait->since_ns) / 2;
     task->waiting = false;
     struct resv_op **end = &task->first;
     while (*end != NULL)
         end = &(*end)->strategy_next;
-    for (; task->waited_for > 0 && lane->first != NULL; task->waited_for--) {
+    while (lane->first != NULL && (task->waited_for > 0 || lane->first->created_ns <= middle_ns)) {
+        if (task->waited_for > 0)
+            task->waited_for--;
         *end = pop(lane);
         end = &(*end)->strategy_next;
     }
@@ -319,11 +324,21 @@ static void give_up_waiting(struct mariadb_catalog *catalog)
     complete_all(catalog, first, false, RESV_UNAVAILABLE);
 }
 
+/* What is not a read may have all connections but one, which is the reads': each may wait long, for
+ * a row or for others' schema lock. But one of them may always go on. */
+static bool has_room(const struct mariadb_catalog *catalog, enum catalog_lane_name lane)
+{
+    size_t others = 0, connections = mariadb_link_reads_max(catalog->link);
+    for (size_t i = 0; i < CATALOG_TASKS; i++)
+        others += catalog->tasks[i].active && catalog->tasks[i].lane != CATALOG_READS;
+    return lane == CATALOG_READS || others == 0 || others + 1 < connections;
+}
+
 /* At most one task of a lane waits: who waits takes all that has come until then. */
 static struct catalog_task *next_task(struct mariadb_catalog *catalog, enum catalog_lane_name lane)
 {
     struct catalog_task *idle = NULL;
-    if (catalog->lanes[lane].first == NULL)
+    if (catalog->lanes[lane].first == NULL || !has_room(catalog, lane))
         return NULL;
     for (size_t i = 0; i < CATALOG_TASKS; i++) {
         struct catalog_task *task = &catalog->tasks[i];
@@ -342,10 +357,16 @@ static void pump(struct resv_deferred *deferred)
         give_up_waiting(catalog);
         return;
     }
-    for (enum catalog_lane_name lane = 0; lane < CATALOG_LANES; lane++) {
+    const size_t first = catalog->begun_last;
+    /* The lane that has begun last comes last: where there is room for one of two, they take turns.
+     */
+    for (size_t i = 1; i <= CATALOG_LANES; i++) {
+        enum catalog_lane_name lane = (enum catalog_lane_name)((first + i) % CATALOG_LANES);
         struct catalog_task *task = next_task(catalog, lane);
         if (task == NULL)
             continue;
+        if (lane != CATALOG_READS)
+            catalog->begun_last = lane;
         task->active = true;
         task->attempts = 0;
         want_session(task); /* schedules again when more is in line */

@@ -8,11 +8,12 @@
 #include "mariadb_text_internal.h"
 #include "resvd/catalog.h"
 
-/* Operations queue by lane, so that none waits for a slower kind. */
+/* Operations queue by lane, so that none waits for a slower kind: but writes and slow ones together
+ * leave one connection of the pool to the reads, and take turns where that is all that is left. */
 enum catalog_lane_name {
     CATALOG_READS,  /* get, list: two at a time, gets that wait are joined */
     CATALOG_WRITES, /* create, update: one at a time */
-    CATALOG_SLOW,   /* reset, audit: one at a time, so that the other connection is the reads' */
+    CATALOG_SLOW,   /* reset, audit: one at a time */
     CATALOG_LANES
 };
 
@@ -51,6 +52,7 @@ struct mariadb_catalog {
     size_t under_way;
     bool was_busy;
     bool interrupted;
+    enum catalog_lane_name begun_last; /* of those that are not reads */
     struct catalog_lane lanes[CATALOG_LANES];
     struct catalog_task tasks[CATALOG_TASKS];
     struct resv_deferred pump;

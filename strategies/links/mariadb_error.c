@@ -12,10 +12,12 @@ struct meaning {
 /* By number. What is not listed was refused and took nothing: FAILED. */
 static const struct meaning meanings[] = {
     {1020, DATABASE_DEADLOCK}, /* MariaDB 11.6.2 on: row changed since the snapshot; rolled back */
-    {1022, DATABASE_DUPLICATE}, {1053, DATABASE_LOST}, /* server shutdown in progress */
-    {1062, DATABASE_DUPLICATE}, {1077, DATABASE_LOST}, /* normal shutdown */
-    {1079, DATABASE_LOST},                             /* shutdown complete */
-    {1152, DATABASE_LOST},                             /* aborted connection */
+    {1022, DATABASE_DUPLICATE}, {1048, DATABASE_REFUSED}, /* NULL for what cannot be: how
+                                                             TAKE_SEATS_OR_FAIL fails */
+    {1053, DATABASE_LOST},                                /* server shutdown in progress */
+    {1062, DATABASE_DUPLICATE}, {1077, DATABASE_LOST},    /* normal shutdown */
+    {1079, DATABASE_LOST},                                /* shutdown complete */
+    {1152, DATABASE_LOST},                                /* aborted connection */
     {1158, DATABASE_LOST}, /* 1158 to 1161: reading from or writing to us failed */
     {1159, DATABASE_LOST},      {1160, DATABASE_LOST},     {1161, DATABASE_LOST},
     {1184, DATABASE_LOST},      /* aborted connection */

@@ -7,6 +7,7 @@
  *   mariadb_explain.c     why it could not start, in one line
  *   mariadb_options.c     [database] and metrics tables
  *   mariadb_pool.c        two pools of sessions, waits, growth and shrinking
+ *   mariadb_lost.c        lost sessions are ended on the server
  *   mariadb_connect.c     one session's way to the server: address, login
  *   mariadb_tls.c         the same with TLS
  *   mariadb_setup.c       the session's settings
@@ -45,19 +46,26 @@ struct mariadb_query {
     /* Last, never from inside mariadb_session_query. */
     void (*done)(struct mariadb_query *query);
     /* How it ended. */
-    bool lost;         /* connection gone or timed out: the session is dead */
-    unsigned error;    /* the server's error number; 0 for none */
-    char message[256]; /* the server's or the client library's words; "" for none */
-    size_t failed_statement;
+    bool lost;               /* connection gone or timed out: the session is dead */
+    unsigned error;          /* the server's error number; 0 for none */
+    char message[256];       /* the server's or the client library's words; "" for none */
+    size_t failed_statement; /* without an error: how many there were */
 };
 
 void mariadb_session_query(struct database_session *session, struct mariadb_query *query);
 bool mariadb_session_is_lost(const struct database_session *session);
+/* As the server's last answer has it; false where that is not known. */
+bool mariadb_session_in_transaction(const struct database_session *session);
 struct database_link *mariadb_session_link(const struct database_session *session);
 
 /* A buffer that belongs to the session and lives as long: for the text of its queries; grows up to
  * the server's max_allowed_packet. NULL when it cannot. */
 char *mariadb_session_text(struct database_session *session, size_t bytes);
+
+#define MARIADB_PACKET_RESERVE 1024 /* bytes of max_allowed_packet that are left alone */
+/* What max_allowed_packet must be at least, so that every run of steps with so many rows in each
+ * fits (mariadb_steps_text.c). */
+uint64_t mariadb_steps_bytes_max(size_t rows);
 
 /* Room for what mariadb_steps.c keeps of the run under way on a session: zeroed when the session is
  * made, aligned for anything, as long-lived as the session. */
@@ -106,6 +114,7 @@ void mariadb_catalog_destroy(struct mariadb_catalog *catalog);
 struct resv_host *mariadb_link_host(const struct database_link *link);
 const struct database_link_config *mariadb_link_config(const struct database_link *link);
 const struct database_link_events *mariadb_link_events(const struct database_link *link);
+size_t mariadb_link_reads_max(const struct database_link *link); /* connections of DATABASE_READS */
 uint64_t mariadb_link_statement_timeout_ms(const struct database_link *link);
 bool mariadb_link_server_is_mariadb(const struct database_link *link); /* else MySQL */
 

@@ -40,6 +40,11 @@ uint64_t mariadb_link_statement_timeout_ms(const struct database_link *link)
     return link->settings.statement_timeout_ms;
 }
 
+size_t mariadb_link_reads_max(const struct database_link *link)
+{
+    return link->pools[link->pool_count - 1]->maximum;
+}
+
 bool mariadb_link_server_is_mariadb(const struct database_link *link)
 {
     return link->server_is_mariadb;
@@ -48,6 +53,11 @@ bool mariadb_link_server_is_mariadb(const struct database_link *link)
 bool database_link_is_up(const struct database_link *link)
 {
     return link->up;
+}
+
+uint64_t database_link_lock_wait_ms(const struct database_link *link)
+{
+    return link->settings.lock_wait_timeout_s * 1000ULL;
 }
 
 struct resv_catalog *database_link_catalog(struct database_link *link)
@@ -84,7 +94,7 @@ void mariadb_link_show(struct database_link *link)
     struct resv_host *host = link->host;
     size_t pending = 0;
     for (size_t i = 0; i < link->pool_count; i++)
-        pending += link->pools[i]->waits.count;
+        pending += mariadb_pool_waiting(link->pools[i]);
     resv_metric_set(host, &database_metrics, METRIC_ACTIVE, (int64_t)in_state(link, SESSION_TAKEN));
     resv_metric_set(host, &database_metrics, METRIC_IDLE,
                     (int64_t)(in_state(link, SESSION_IDLE) + in_state(link, SESSION_PINGING)));
@@ -175,6 +185,7 @@ void mariadb_link_connected(struct database_session *session)
     link->failures = 0;
     link->said[0] = '\0';
     resv_timer_stop(link->host, &link->retry_timer);
+    mariadb_lost_try_again(link);
     if (link->state == LINK_CONNECTING && session == link->first) {
         mariadb_start_prepare(link);
         return;
@@ -228,6 +239,7 @@ static void on_tick(struct resv_timer *timer)
         link->refuses_writes = false; /* until the next that is refused */
         mariadb_link_say_health(link);
     }
+    mariadb_lost_try_again(link);
     for (size_t i = 0; i < link->pool_count; i++)
         mariadb_pool_look_after(link->pools[i]);
     mariadb_link_schedule(link);
@@ -261,6 +273,7 @@ static void free_link(struct database_link *link)
     resv_timer_stop(link->host, &link->retry_timer);
     resv_timer_stop(link->host, &link->tick);
     mariadb_catalog_destroy(link->catalog);
+    free(link->lost.names);
     free(link);
     events.closed(events.data);
 }
@@ -283,6 +296,7 @@ static void on_flush(struct resv_deferred *deferred)
             free_link(link);
         return;
     }
+    mariadb_lost_serve(link);
     /* The reads' few first: where the server gives not enough for all, both have some. */
     for (size_t i = link->pool_count; i > 0 && link->state != LINK_CLOSING; i--) {
         mariadb_pool_serve(link->pools[i - 1]);
@@ -370,11 +384,17 @@ struct database_link *database_link_create(struct resv_host *host,
     link->pools[link->pool_count++] = &link->sales;
     if (settings.catalog_pool > 0)
         link->pools[link->pool_count++] = &link->reads;
+    link->lost.capacity = settings.pool_max + settings.catalog_pool;
+    link->lost.names = calloc(link->lost.capacity, sizeof link->lost.names[0]);
     link->catalog = mariadb_catalog_create(link, config->catalog_max);
-    if (link->catalog == NULL)
+    if (link->lost.names == NULL || link->catalog == NULL)
         goto failed;
     return link;
 failed:
+    if (link != NULL) {
+        mariadb_catalog_destroy(link->catalog);
+        free(link->lost.names);
+    }
     free(link);
     resv_host_start_failed(host, 1, "out of memory: lower what the strategy and [database] hold");
     return NULL;

@@ -56,11 +56,17 @@ static const char *const first_tables[] = {
     "updated_at BIGINT NOT NULL COMMENT 'milliseconds since 1970 UTC', "
     "PRIMARY KEY (topic, partition_id))" TABLE_OPTIONS("how far events were applied"),
 
+    /* Its rows come with their first use (MARIADB_SYNC_TEXT). */
+    "CREATE TABLE IF NOT EXISTS durable_point ("
+    "id TINYINT UNSIGNED NOT NULL PRIMARY KEY, "
+    "number BIGINT NOT NULL COMMENT 'means nothing: it is written to have the log on "
+    "disk')" TABLE_OPTIONS("writes that make what was read durable"),
+
     NULL,
 };
 
 const struct mariadb_migration mariadb_migrations[] = {
-    {"concerts, members, reservations, consumer_position", first_tables},
+    {"concerts, members, reservations, consumer_position, durable_point", first_tables},
 };
 
 const size_t mariadb_migrations_count = sizeof mariadb_migrations / sizeof mariadb_migrations[0];

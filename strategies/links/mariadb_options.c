@@ -175,6 +175,10 @@ static const struct resv_metric metrics[] = {
     [METRIC_LOCK_WAITS] = {.name = "db_lock_wait_timeouts_total",
                            .type = RESV_METRIC_COUNTER,
                            .help = "Statements that waited too long for a lock"},
+    [METRIC_LOST_ENDED] = {.name = "db_lost_sessions_ended_total",
+                           .type = RESV_METRIC_COUNTER,
+                           .help = "Lost connections known to be over on the server: nothing of "
+                                   "theirs is locked any more"},
     [METRIC_REFUSED_DOWN] = {.name = "db_waits_refused_down_total",
                              .type = RESV_METRIC_COUNTER,
                              .help = "Waits refused because the server cannot be reached"},
@@ -189,6 +193,7 @@ static const struct resv_metric metrics[] = {
 const struct resv_metric_table database_metrics = {
     .metrics = metrics,
     .count = sizeof metrics / sizeof metrics[0],
+    .title = "Connections to a database",
 };
 
 /* --- reading ---------------------------------------------------------------------------------- */

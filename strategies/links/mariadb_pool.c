@@ -82,7 +82,7 @@ void mariadb_session_move(struct database_session *session, enum mariadb_session
     }
 }
 
-static void close_session(struct database_session *session)
+void mariadb_session_close(struct database_session *session)
 {
     mariadb_session_disconnect(session);
     mariadb_session_move(session, SESSION_CLOSED);
@@ -135,7 +135,7 @@ void mariadb_pool_connect_failed(struct database_session *session, unsigned erro
     text[sizeof text - 1] = '\0';
     if (session == link->first)
         link->first = NULL;
-    close_session(session);
+    mariadb_session_close(session);
     resv_metric_add(link->host, &database_metrics, METRIC_CONNECT_FAILURES, 1);
     mariadb_link_connect_failed(link, error, text);
     mariadb_link_schedule(link);
@@ -145,7 +145,7 @@ void mariadb_pool_lost(struct database_session *session)
 {
     struct database_link *link = session->link;
     if (session->state == SESSION_IDLE || session->state == SESSION_PINGING)
-        close_session(session);
+        mariadb_session_close(session);
     mariadb_link_schedule(link);
 }
 
@@ -173,7 +173,8 @@ static struct database_session *take_idle(struct mariadb_pool *pool)
 struct database_session *database_acquire(struct database_link *link, enum database_pool which)
 {
     struct mariadb_pool *pool = pool_of(link, which);
-    if (link->state != LINK_OPEN || pool->waits.first != NULL || pool->idle_first == NULL)
+    if (link->state != LINK_OPEN || mariadb_pool_waiting(pool) > 0 || pool->idle_first == NULL ||
+        mariadb_lost_is_due(link))
         return NULL;
     resv_metric_observe(link->host, &database_metrics, METRIC_WAIT_SECONDS, 0);
     struct database_session *session = take_idle(pool);
@@ -191,9 +192,9 @@ void database_give_back(struct database_session *session)
         session->used_ns = resv_now_ns(link->host);
         mariadb_session_move(session, SESSION_IDLE);
     } else {
-        close_session(session);
+        mariadb_session_close(session);
     }
-    if (session->pool->waits.first != NULL)
+    if (mariadb_pool_waiting(session->pool) > 0 || link->lost.count > 0)
         mariadb_link_schedule(link);
     mariadb_link_show(link);
 }
@@ -229,13 +230,32 @@ static void remove_wait(struct mariadb_wait_list *list, struct database_wait *wa
     wait->pending = false;
 }
 
-/* At the latest when the first has waited long enough; an armed timer is early at most. */
+size_t mariadb_pool_waiting(const struct mariadb_pool *pool)
+{
+    return pool->urgent.count + pool->waits.count;
+}
+
+static struct mariadb_wait_list *list_of(struct mariadb_pool *pool,
+                                         const struct database_wait *wait)
+{
+    if (wait->urgent)
+        return &pool->urgent;
+    return wait->since_ns == 0 ? &pool->overflow : &pool->waits;
+}
+
+/* At the latest when the first of a line has waited long enough; an armed timer is early at most.
+ */
 static void arm_wait_timer(struct mariadb_pool *pool)
 {
     struct database_link *link = pool->link;
-    if (pool->waits.first == NULL || pool->wait_timer.heap_index != 0)
+    if (mariadb_pool_waiting(pool) == 0 || pool->wait_timer.heap_index != 0)
         return;
-    uint64_t due_ns = pool->waits.first->since_ns + link->settings.pool_wait_ms * NS_PER_MS;
+    uint64_t since_ns = UINT64_MAX;
+    if (pool->urgent.first != NULL)
+        since_ns = pool->urgent.first->since_ns;
+    if (pool->waits.first != NULL && pool->waits.first->since_ns < since_ns)
+        since_ns = pool->waits.first->since_ns;
+    uint64_t due_ns = since_ns + link->settings.pool_wait_ms * NS_PER_MS;
     uint64_t now_ns = resv_now_ns(link->host);
     resv_timer_start(link->host, &pool->wait_timer,
                      due_ns > now_ns ? (due_ns - now_ns) / NS_PER_MS + 1 : 0);
@@ -245,14 +265,10 @@ void database_wait(struct database_link *link, struct database_wait *wait)
 {
     struct mariadb_pool *pool = pool_of(link, wait->pool);
     RESV_ASSERT(!wait->pending && wait->acquired != NULL && wait->refused != NULL);
-    if (pool->waits.count >= link->settings.pool_queue_max) {
-        wait->since_ns = 0;
-        append_wait(&pool->overflow, wait);
-    } else {
-        wait->since_ns = resv_now_ns(link->host);
-        append_wait(&pool->waits, wait);
-        arm_wait_timer(pool);
-    }
+    bool fits = wait->urgent || pool->waits.count < link->settings.pool_queue_max;
+    wait->since_ns = fits ? resv_now_ns(link->host) : 0;
+    append_wait(list_of(pool, wait), wait);
+    arm_wait_timer(pool);
     mariadb_link_schedule(link);
     mariadb_link_show(link);
 }
@@ -262,7 +278,7 @@ void database_wait_cancel(struct database_link *link, struct database_wait *wait
     if (!wait->pending)
         return;
     struct mariadb_pool *pool = pool_of(link, wait->pool);
-    remove_wait(wait->since_ns == 0 ? &pool->overflow : &pool->waits, wait);
+    remove_wait(list_of(pool, wait), wait);
     mariadb_link_show(link);
 }
 
@@ -286,15 +302,26 @@ static void refuse(struct mariadb_pool *pool, struct mariadb_wait_list *list,
     wait->refused(wait, refusal);
 }
 
+/* As many as there are now: whoever gets in line from a callback has their turn next time. */
+static void refuse_all(struct mariadb_pool *pool, struct mariadb_wait_list *list,
+                       enum database_refusal refusal)
+{
+    for (size_t left = list->count; left > 0 && list->first != NULL; left--)
+        refuse(pool, list, refusal);
+}
+
 static void on_wait_timer(struct resv_timer *timer)
 {
     struct mariadb_pool *pool = timer->data;
     struct database_link *link = pool->link;
     uint64_t longest_ns = link->settings.pool_wait_ms * NS_PER_MS;
     uint64_t now_ns = resv_now_ns(link->host);
+    struct mariadb_wait_list *lines[] = {&pool->urgent, &pool->waits};
     /* Of those who came before now: a callback may get in line again. */
-    while (pool->waits.first != NULL && pool->waits.first->since_ns + longest_ns <= now_ns)
-        refuse(pool, &pool->waits, DATABASE_WAITED_OUT);
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        while (lines[i]->first != NULL && lines[i]->first->since_ns + longest_ns <= now_ns)
+            refuse(pool, lines[i], DATABASE_WAITED_OUT);
+    }
     arm_wait_timer(pool);
     mariadb_link_show(link);
 }
@@ -302,18 +329,17 @@ static void on_wait_timer(struct resv_timer *timer)
 void mariadb_pool_serve(struct mariadb_pool *pool)
 {
     struct database_link *link = pool->link;
-    /* As many as there are now: whoever gets in line from a callback has their turn next time. */
-    for (size_t left = pool->overflow.count; left > 0 && pool->overflow.first != NULL; left--)
-        refuse(pool, &pool->overflow, DATABASE_POOL_FULL);
+    refuse_all(pool, &pool->overflow, DATABASE_POOL_FULL);
     if (!link->up) {
-        for (size_t left = pool->waits.count; left > 0 && pool->waits.first != NULL; left--)
-            refuse(pool, &pool->waits, DATABASE_DOWN);
+        refuse_all(pool, &pool->urgent, DATABASE_DOWN);
+        refuse_all(pool, &pool->waits, DATABASE_DOWN);
     }
-    while (link->state == LINK_OPEN && pool->waits.first != NULL && pool->idle_first != NULL) {
-        struct database_wait *wait = pool->waits.first;
+    while (link->state == LINK_OPEN && mariadb_pool_waiting(pool) > 0 && pool->idle_first != NULL) {
+        struct mariadb_wait_list *line = pool->urgent.first != NULL ? &pool->urgent : &pool->waits;
+        struct database_wait *wait = line->first;
         resv_metric_observe(link->host, &database_metrics, METRIC_WAIT_SECONDS,
                             resv_now_ns(link->host) - wait->since_ns);
-        remove_wait(&pool->waits, wait);
+        remove_wait(line, wait);
         wait->acquired(wait, take_idle(pool));
     }
     arm_wait_timer(pool);
@@ -326,7 +352,7 @@ void mariadb_pool_grow(struct mariadb_pool *pool)
 {
     while (mariadb_pool_size(pool) < pool->maximum && mariadb_link_may_connect(pool->link)) {
         bool is_short = mariadb_pool_size(pool) < pool->minimum;
-        bool is_waited_for = pool->waits.count > pool->counts[SESSION_CONNECTING];
+        bool is_waited_for = mariadb_pool_waiting(pool) > pool->counts[SESSION_CONNECTING];
         if ((!is_short && !is_waited_for) || mariadb_pool_connect(pool) == NULL)
             return;
     }
@@ -337,14 +363,14 @@ static void on_ping_done(struct mariadb_query *query)
     struct database_session *session = query->data;
     struct database_link *link = session->link;
     if (query->error != 0 || query->lost || link->state == LINK_CLOSING) {
-        close_session(session);
+        mariadb_session_close(session);
         mariadb_link_schedule(link);
         return;
     }
     link->latency_ns = resv_now_ns(link->host) - session->query_started_ns;
     mariadb_session_move(session, SESSION_IDLE);
     mariadb_link_say_health(link);
-    if (session->pool->waits.first != NULL)
+    if (mariadb_pool_waiting(session->pool) > 0 || link->lost.count > 0)
         mariadb_link_schedule(link);
 }
 
@@ -374,7 +400,7 @@ void mariadb_pool_look_after(struct mariadb_pool *pool)
         struct database_session *previous = session->previous; /* used later */
         if (mariadb_pool_size(pool) > pool->minimum &&
             now_ns - session->used_ns >= settings->idle_timeout_ms * NS_PER_MS)
-            close_session(session);
+            mariadb_session_close(session);
         else if (now_ns - session->checked_ns >= settings->ping_interval_ms * NS_PER_MS)
             ping(session);
         session = previous;
@@ -383,10 +409,10 @@ void mariadb_pool_look_after(struct mariadb_pool *pool)
 
 void mariadb_pool_stop(struct mariadb_pool *pool)
 {
-    RESV_ASSERT(pool->waits.count == 0 && pool->overflow.count == 0);
+    RESV_ASSERT(mariadb_pool_waiting(pool) == 0 && pool->overflow.count == 0);
     resv_timer_stop(pool->link->host, &pool->wait_timer);
     while (pool->idle_first != NULL)
-        close_session(pool->idle_first);
+        mariadb_session_close(pool->idle_first);
 }
 
 void mariadb_pool_init(struct mariadb_pool *pool, struct database_link *link, size_t minimum,

@@ -3,7 +3,8 @@
  * The concert's row is always locked first, as by every other transaction: the INSERT's foreign key
  * takes a shared lock on it, so that two who began with the INSERT would deadlock. Mostly the
  * conditional UPDATE is that lock and the decision in one. Where it changes nothing, or the INSERT
- * fails, the second half looks why; and a concert with a member limit is decided there.
+ * fails, the second half looks why; and a concert with a member limit is decided there. A row that
+ * was there before is told when it is on disk for certain: its own COMMIT may not be, yet.
  *
  * Results are the numbers of enum mariadb_call_code, then the row's concert, member, quantity and
  * status. Errors keep their numbers; one at COMMIT becomes 1180 (error during COMMIT), for then it
@@ -35,7 +36,7 @@ const char mariadb_procedure_text[] =
     "resvd_reserve(\n"
     "  IN p_concert_id BIGINT, IN p_id BINARY(16), IN p_member_id BIGINT,\n"
     "  IN p_quantity BIGINT, IN p_created_at BIGINT, IN p_hold_ms BIGINT)\n"
-    "  MODIFIES SQL DATA SQL SECURITY INVOKER COMMENT 'resvd 1'\n"
+    "  MODIFIES SQL DATA SQL SECURITY INVOKER COMMENT 'resvd 2'\n"
     "reserve: BEGIN\n"
     "  DECLARE v_failed INT DEFAULT 0;\n"
     "  DECLARE v_committing INT DEFAULT 0;\n"
@@ -68,6 +69,7 @@ const char mariadb_procedure_text[] =
     "    FROM reservations WHERE id = p_id;\n"
     "  IF v_concert_id IS NOT NULL THEN\n"
     "    ROLLBACK;\n"
+    "    " MARIADB_SYNC_TEXT ";\n"
     "    SELECT 1, v_concert_id, v_member_id, v_quantity, v_status;\n"
     "    LEAVE reserve;\n"
     "  END IF;\n"

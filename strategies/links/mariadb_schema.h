@@ -11,7 +11,8 @@
 /* Every table of ours has a comment that begins like this: how it is told from another's. */
 #define MARIADB_TABLE_MARK "resvd:"
 #define MARIADB_TABLE_NAMES                                                                        \
-    "'schema_migrations', 'concerts', 'members', 'reservations', 'consumer_position'"
+    "'schema_migrations', 'concerts', 'members', 'reservations', 'consumer_position', "            \
+    "'durable_point'"
 
 struct mariadb_migration {
     const char *description;       /* no quotes in it */
@@ -29,9 +30,16 @@ extern const char mariadb_migrations_table[];
     "ADD FOREIGN KEY (concert_id) REFERENCES " prefix "concerts (id), "                            \
     "ADD FOREIGN KEY (member_id) REFERENCES " prefix "members (id)"
 
+/* DATABASE_SYNC: a commit of its own that always writes, so its redo log, and with it all that was
+ * written before, is flushed when it is answered (or not, where innodb_flush_log_at_trx_commit is
+ * not 1). On one of a few rows, so that those who do it at once seldom wait for each other. */
+#define MARIADB_SYNC_TEXT                                                                          \
+    "INSERT INTO durable_point (id, number) VALUES (CONNECTION_ID() % 16, 1) "                     \
+    "ON DUPLICATE KEY UPDATE number = number + 1"
+
 /* resvd_reserve: from its name on, to be put behind CREATE PROCEDURE. */
 extern const char mariadb_procedure_text[];
 /* In its comment, "resvd N"; a change of the text is the next. */
-#define MARIADB_PROCEDURE_VERSION 1
+#define MARIADB_PROCEDURE_VERSION 2
 
 #endif

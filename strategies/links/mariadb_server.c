@@ -42,6 +42,15 @@ static void look_at_durability(struct database_link *link, const struct mariadb_
                  "server_setting", text, "when", "its machine loses power", NULL);
 }
 
+/* Servers take multiples of 1024. */
+static uint64_t packet_for(uint64_t bytes)
+{
+    uint64_t packet = 1U << 20;
+    while (packet < bytes)
+        packet *= 2;
+    return packet;
+}
+
 bool mariadb_server_check(struct database_link *link, const struct mariadb_attempt *attempt,
                           char *why, size_t why_size)
 {
@@ -61,6 +70,16 @@ bool mariadb_server_check(struct database_link *link, const struct mariadb_attem
     }
     if (!attempt->innodb_found) {
         snprintf(why, why_size, "it has no InnoDB: start it without --skip-innodb");
+        return false;
+    }
+    uint64_t needed_bytes = mariadb_steps_bytes_max(link->config.rows_max);
+    if (attempt->max_packet_bytes > 0 && attempt->max_packet_bytes < needed_bytes) {
+        snprintf(why, why_size,
+                 "its max_allowed_packet is %llu bytes, and %zu reservations in one statement may "
+                 "need %llu: SET GLOBAL max_allowed_packet = %llu there, or lower "
+                 "[strategy.grouped] group_max",
+                 (unsigned long long)attempt->max_packet_bytes, link->config.rows_max,
+                 (unsigned long long)needed_bytes, (unsigned long long)packet_for(needed_bytes));
         return false;
     }
     link->server_is_mariadb = is_mariadb;

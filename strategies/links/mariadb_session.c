@@ -33,13 +33,15 @@ void *mariadb_session_run(struct database_session *session)
 
 char *mariadb_session_text(struct database_session *session, size_t bytes)
 {
-    if (bytes <= session->text_size)
-        return session->text;
     if (bytes > session->text_max)
         return NULL;
+    if (bytes <= session->text_size)
+        return session->text;
     size_t size = session->text_size == 0 ? TEXT_BYTES_MIN : session->text_size;
     while (size < bytes)
         size *= 2;
+    if (size > session->text_max)
+        size = session->text_max;
     char *text = realloc(session->text, size);
     if (text == NULL)
         return NULL;
@@ -245,6 +247,10 @@ void mariadb_session_lose(struct database_session *session, unsigned error, cons
 {
     if (session->lost)
         return;
+    /* The server may not know it yet, and keep a transaction open for it. */
+    if (session->state == SESSION_TAKEN &&
+        (session->query != NULL || !mariadb_session_is_clean(session)))
+        mariadb_lost_remember(session);
     session->lost = true;
     mariadb_coroutine_unwind(session);
     mariadb_session_unwatch(session);
@@ -278,6 +284,12 @@ bool mariadb_session_is_clean(const struct database_session *session)
 {
     return !session->lost && !session->transaction_unknown &&
            (session->mysql.server_status & SERVER_STATUS_IN_TRANS) == 0;
+}
+
+bool mariadb_session_in_transaction(const struct database_session *session)
+{
+    return !session->lost && !session->transaction_unknown &&
+           (session->mysql.server_status & SERVER_STATUS_IN_TRANS) != 0;
 }
 
 struct database_session_name database_session_name(const struct database_session *session)

@@ -60,6 +60,7 @@ enum mariadb_metric {
     METRIC_LOST,
     METRIC_DEADLOCKS,
     METRIC_LOCK_WAITS,
+    METRIC_LOST_ENDED,
     METRIC_REFUSED_DOWN,
     METRIC_REFUSED_QUEUE_FULL,
     METRIC_REFUSED_WAITED_OUT,
@@ -71,7 +72,8 @@ enum mariadb_metric {
 enum mariadb_session_state {
     SESSION_CONNECTING, /* address, login, settings */
     SESSION_IDLE,       /* in its pool's idle list */
-    SESSION_PINGING,    /* idle, and a round trip shows whether the server answers */
+    SESSION_PINGING,    /* idle, and the link itself asks: whether the server answers, or that it
+                         * ends a lost session */
     SESSION_TAKEN,      /* somebody has it */
     SESSION_LOST,       /* somebody has it, but the connection is gone */
     SESSION_CLOSED,     /* in no pool any more; freed at the next flush point */
@@ -112,7 +114,7 @@ struct mariadb_attempt {
     char abandon_message[96];
     unsigned error;
     char message[256];
-    char text[1024]; /* of the settings */
+    char text[2048]; /* of the settings */
     struct mariadb_query query;
     char version[64];
     uint64_t max_packet_bytes;
@@ -127,9 +129,9 @@ struct database_session {
     struct database_session *next, *previous;         /* idle list, or the link's list of closed */
     struct database_session *all_next, *all_previous; /* every session of the link */
     enum mariadb_session_state state;
-    struct database_session_name name;
-    uint64_t used_ns;    /* when it became idle */
-    uint64_t checked_ns; /* when the server last answered */
+    struct database_session_name name; /* .server is 0 until it was asked for it */
+    uint64_t used_ns;                  /* when it became idle */
+    uint64_t checked_ns;               /* when the server last answered */
 
     MYSQL mysql;
     bool mysql_open; /* between mysql_init and mysql_close */
@@ -233,17 +235,21 @@ struct mariadb_pool {
     size_t minimum, maximum;
     struct database_session *idle_first, *idle_last; /* last used first */
     size_t counts[SESSION_CLOSED];                   /* sessions by state */
+    struct mariadb_wait_list urgent;                 /* before all others, however many */
     struct mariadb_wait_list waits;
     struct mariadb_wait_list overflow; /* came when as many waited as may; since_ns is 0 */
-    struct resv_timer wait_timer;      /* for the first of the line */
+    struct resv_timer wait_timer;      /* for the first of each line */
 };
 
 void mariadb_pool_init(struct mariadb_pool *pool, struct database_link *link, size_t minimum,
                        size_t maximum);
 /* The only writer of a session's state. */
 void mariadb_session_move(struct database_session *session, enum mariadb_session_state state);
-size_t mariadb_pool_size(const struct mariadb_pool *pool);  /* connections, and those to be */
-size_t mariadb_pool_alive(const struct mariadb_pool *pool); /* connections */
+/* Ends its connection; it is freed at the flush point. */
+void mariadb_session_close(struct database_session *session);
+size_t mariadb_pool_waiting(const struct mariadb_pool *pool); /* in line, urgent or not */
+size_t mariadb_pool_size(const struct mariadb_pool *pool);    /* connections, and those to be */
+size_t mariadb_pool_alive(const struct mariadb_pool *pool);   /* connections */
 bool mariadb_pool_is_filled(const struct mariadb_pool *pool);
 struct database_session *mariadb_pool_connect(struct mariadb_pool *pool);
 void mariadb_pool_connected(struct database_session *session);
@@ -257,6 +263,30 @@ void mariadb_pool_grow(struct mariadb_pool *pool);
 /* Pings and closes what has been idle for long. */
 void mariadb_pool_look_after(struct mariadb_pool *pool);
 void mariadb_pool_stop(struct mariadb_pool *pool);
+
+/* --- lost sessions (mariadb_lost.c) ------------------------------------------------------------
+ */
+
+struct mariadb_lost {
+    struct database_session_name *names; /* the oldest first, but for those tried in vain */
+    size_t count, capacity;
+    struct database_session *session; /* that ends one of them now, or NULL */
+    size_t at;                        /* which */
+    bool dropped;                     /* that one is off the list, for want of room */
+    bool waits;                       /* the last was not over: until mariadb_lost_try_again */
+    size_t ended;                     /* since it was last said */
+    struct database_run run;
+    struct database_step step;
+};
+
+/* A TAKEN session is being lost, and a transaction may be open on it. */
+void mariadb_lost_remember(struct database_session *session);
+/* At the flush point, before others are served: ends one, if a session is free for it. */
+void mariadb_lost_serve(struct database_link *link);
+/* Whether that would do anything. */
+bool mariadb_lost_is_due(const struct database_link *link);
+/* With a tick, or a login. */
+void mariadb_lost_try_again(struct database_link *link);
 
 /* --- the link (mariadb_link.c, mariadb_start.c, mariadb_server.c)
  * -------------------------------------------------
@@ -287,9 +317,10 @@ struct database_link {
     struct database_session *sessions; /* all */
     struct database_session *closed;   /* to be freed */
     struct database_session *first;    /* start: the one that prepares the schema */
-    size_t sockets_open;               /* poll handles that libuv knows */
-    struct resv_deferred flush;        /* mariadb_link_work */
-    struct resv_timer retry_timer;     /* armed: no connection is tried before */
+    struct mariadb_lost lost;
+    size_t sockets_open;           /* poll handles that libuv knows */
+    struct resv_deferred flush;    /* mariadb_link_work */
+    struct resv_timer retry_timer; /* armed: no connection is tried before */
     struct resv_timer tick;
     unsigned failures; /* connections that failed one after the other */
 

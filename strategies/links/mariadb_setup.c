@@ -1,5 +1,9 @@
 /* A session's settings after its login, in one round trip, and what they show of the server.
  *
+ * Whatever answers rest on is set here: the server's global defaults may be anything, and its own
+ * checks (foreign keys above all) may be off there. What only one of both servers knows is in a
+ * comment that only that one reads: MariaDB skips 50700 to 99999, MySQL skips M.
+ *
  * The named lock lives as long as the session does on the server: END_SESSION waits for it. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +28,7 @@ enum column {
     COLUMN_FLUSH_LOG,
     COLUMN_LOG_BIN,
     COLUMN_SYNC_BINLOG,
+    COLUMN_IDENTITY,
     COLUMN_COUNT,
 };
 
@@ -38,6 +43,12 @@ static const char *isolation_name(enum database_isolation isolation)
     return "READ COMMITTED";
 }
 
+/* What a server keeps when it is restarted, and no two have the same: a copy of a virtual machine
+ * has the name, port and folder of the first, but another server_id if it replicates. */
+#define IDENTITY                                                                                   \
+    "/*!80000 @@server_uuid*/"                                                                     \
+    "/*M!100600 CONCAT_WS('|',@@hostname,@@port,@@server_id,@@datadir)*/"
+
 static size_t write_text(const struct database_session *session, char *text, size_t size)
 {
     const struct database_link *link = session->link;
@@ -50,17 +61,31 @@ static size_t write_text(const struct database_session *session, char *text, siz
     uint64_t wait_s = link->settings.ping_interval_ms * WAIT_TIMEOUT_PINGS / 1000;
     int length = snprintf(
         text, size,
+        "SET NAMES utf8mb4;"
         "SET SESSION sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION',autocommit=1,"
-        "time_zone='+00:00',innodb_lock_wait_timeout=%u,lock_wait_timeout=%u,wait_timeout=%llu;"
+        "time_zone='+00:00',innodb_lock_wait_timeout=%u,lock_wait_timeout=%u,wait_timeout=%llu,"
+        "foreign_key_checks=1,unique_checks=1,sql_select_limit=18446744073709551615,"
+        "completion_type=NO_CHAIN,sql_big_selects=1,sql_safe_updates=0"
+        "/*!80000 ,max_execution_time=0*/"
+        "/*M!100600 ,check_constraint_checks=1,max_statement_time=0*/;"
         "SET SESSION TRANSACTION ISOLATION LEVEL %s%s;"
         "SELECT VERSION(),GET_LOCK('%s',0),"
         "(SELECT SUPPORT FROM information_schema.ENGINES WHERE ENGINE='InnoDB'),"
-        "@@max_allowed_packet,@@innodb_flush_log_at_trx_commit,@@log_bin,@@sync_binlog",
+        "@@max_allowed_packet,@@innodb_flush_log_at_trx_commit,@@log_bin,@@sync_binlog," IDENTITY,
         link->settings.lock_wait_timeout_s, METADATA_WAIT_TIMEOUT_S,
         (unsigned long long)(wait_s < WAIT_TIMEOUT_S_MIN ? WAIT_TIMEOUT_S_MIN : wait_s),
         isolation_name(link->config.isolation), snapshot, lock);
     RESV_ASSERT(length > 0 && (size_t)length < size);
     return (size_t)length;
+}
+
+/* FNV-1a; never 0. */
+static uint64_t identity_of(const char *text)
+{
+    uint64_t sum = 0xcbf29ce484222325U;
+    for (; text != NULL && *text != '\0'; text++)
+        sum = (sum ^ (unsigned char)*text) * 0x100000001b3U;
+    return sum == 0 ? 1 : sum;
 }
 
 static long number_of(const char *text)
@@ -89,6 +114,7 @@ static void on_result(struct mariadb_query *query, size_t statement, MYSQL_RES *
     attempt->flush_log = number_of(row[COLUMN_FLUSH_LOG]);
     attempt->log_bin = number_of(row[COLUMN_LOG_BIN]);
     attempt->sync_binlog = number_of(row[COLUMN_SYNC_BINLOG]);
+    session->name.server = identity_of(row[COLUMN_IDENTITY]);
 }
 
 static void on_done(struct mariadb_query *query)
@@ -107,7 +133,7 @@ static void on_done(struct mariadb_query *query)
                                "GET_LOCK did not give the session its lock");
     } else {
         if (attempt->max_packet_bytes > 0)
-            session->text_max = attempt->max_packet_bytes - 1024; /* the command's own bytes */
+            session->text_max = attempt->max_packet_bytes - MARIADB_PACKET_RESERVE;
         session->link->latency_ns = resv_now_ns(session->link->host) - session->query_started_ns;
         mariadb_connect_succeeded(session);
     }

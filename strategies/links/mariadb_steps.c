@@ -2,7 +2,8 @@
  *
  * END_SESSION, which comes first in its run, takes up to three round trips of its own before the
  * others are sent: who holds the lost session's lock, KILL, and waiting for the lock. Neither
- * server has a KILL that does nothing when there is nobody to kill.
+ * server has a KILL that does nothing when there is nobody to kill. Another server than the lost
+ * session's cannot tell whether it is over, and is not asked.
  *
  *   find --nobody-------------------------------> rest
  *     '--> kill --(or it ended meanwhile)--> wait --> rest
@@ -25,6 +26,7 @@ struct steps_run {
     size_t first;   /* step of the text's first statement */
     bool nonsense;  /* an answer that is none to its step */
     int64_t number; /* END_SESSION: the one number of the answer, 0 for NULL */
+    bool called;    /* CALL_RESERVE has answered with a row */
     struct resv_deferred refusal;
     char end_text[END_TEXT_BYTES];
 };
@@ -47,8 +49,10 @@ static void take_result(struct mariadb_query *query, size_t statement, MYSQL_RES
     struct steps_run *self = query->data;
     struct database_run *run = self->run;
     size_t at = self->first + statement;
-    if (run->count == 1 && run->steps[0].kind == DATABASE_CALL_RESERVE)
+    if (run->steps[0].kind == DATABASE_CALL_RESERVE) {
         at = 0; /* its rows, then its end */
+        self->called = self->called || rows != NULL;
+    }
     if (at >= run->count || !mariadb_step_result(&run->steps[at], rows, affected_rows))
         self->nonsense = true;
 }
@@ -63,6 +67,15 @@ static enum database_result result_of_step(const struct database_step *step, uns
     return mariadb_result_of_error(error);
 }
 
+/* No error, but less than was asked for: as nonsense as an answer to something else. */
+static bool is_short(const struct steps_run *self, size_t answers)
+{
+    const struct database_run *run = self->run;
+    if (run->steps[0].kind == DATABASE_CALL_RESERVE)
+        return !self->called;
+    return self->first + answers != run->count;
+}
+
 static void steps_done(struct mariadb_query *query)
 {
     struct steps_run *self = query->data;
@@ -74,7 +87,7 @@ static void steps_done(struct mariadb_query *query)
         complete(self, DATABASE_LOST, failed_at);
     else if (query->error != 0)
         complete(self, result_of_step(&run->steps[failed_at], query->error), failed_at);
-    else if (self->nonsense)
+    else if (self->nonsense || is_short(self, query->failed_statement))
         complete(self, DATABASE_LOST, self->first);
     else
         complete(self, DATABASE_DONE, run->count);
@@ -110,7 +123,7 @@ static void send_steps(struct steps_run *self)
         mariadb_step_text(&text, &run->steps[i]);
     }
     RESV_ASSERT(text.at <= text.end);
-    self->nonsense = false;
+    self->nonsense = self->called = false;
     self->query = (struct mariadb_query){
         .text = buffer,
         .length = (size_t)(text.at - buffer),
@@ -212,10 +225,21 @@ static void holder_found(struct mariadb_query *query)
              killed);
 }
 
+static void is_elsewhere(struct resv_deferred *deferred)
+{
+    complete(deferred->data, DATABASE_LOCK_WAIT, 0);
+}
+
 static void find_holder(struct steps_run *self)
 {
+    const struct database_session_name *lost = &self->run->steps[0].end_session;
+    if (lost->server != database_session_name(self->session).server) {
+        self->refusal = (struct resv_deferred){.run = is_elsewhere, .data = self};
+        resv_defer(mariadb_link_host(mariadb_session_link(self->session)), &self->refusal);
+        return;
+    }
     char name[MARIADB_LOCK_NAME_SIZE];
-    mariadb_lock_name(&self->run->steps[0].end_session, name);
+    mariadb_lock_name(lost, name);
     send_end(self,
              snprintf(self->end_text, sizeof self->end_text, "SELECT IS_USED_LOCK('%s')", name),
              holder_found);
@@ -223,13 +247,25 @@ static void find_holder(struct steps_run *self)
 
 /* --- the run ---------------------------------------------------------------------------------- */
 
-void database_run(struct database_session *session, struct database_run *run)
+static void check_order(const struct database_session *session, const struct database_run *run)
 {
+    bool open = mariadb_session_in_transaction(session);
     RESV_ASSERT(run->count > 0);
     for (size_t i = 0; i < run->count; i++) {
-        RESV_ASSERT(run->steps[i].kind != DATABASE_END_SESSION || i == 0);
-        RESV_ASSERT(run->steps[i].kind != DATABASE_CALL_RESERVE || run->count == 1);
+        enum database_step_kind kind = run->steps[i].kind;
+        RESV_ASSERT(kind != DATABASE_END_SESSION || i == 0);
+        RESV_ASSERT(kind != DATABASE_CALL_RESERVE || run->count == 1);
+        RESV_ASSERT(kind != DATABASE_SYNC || !open);
+        if (kind == DATABASE_BEGIN)
+            open = true;
+        else if (kind == DATABASE_COMMIT || kind == DATABASE_ROLLBACK)
+            open = false;
     }
+}
+
+void database_run(struct database_session *session, struct database_run *run)
+{
+    check_order(session, run);
     struct steps_run *self = mariadb_session_run(session);
     RESV_ASSERT(self->run == NULL);
     self->session = session;

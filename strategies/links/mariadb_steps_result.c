@@ -170,7 +170,8 @@ bool mariadb_step_result(struct database_step *step, MYSQL_RES *rows, uint64_t a
     case DATABASE_READ_MEMBER_SEATS:
         return rows != NULL && read_members(&step->members, rows, true);
     case DATABASE_CALL_RESERVE:
-        return rows == NULL || read_call(&step->call, rows); /* its rows, then its end */
+        /* Its rows, then its end; that there were rows is mariadb_steps.c's to see. */
+        return rows == NULL || read_call(&step->call, rows);
     case DATABASE_TAKE_SEATS:
         step->seats.changed = affected_rows > 0;
         return true;
@@ -186,6 +187,8 @@ bool mariadb_step_result(struct database_step *step, MYSQL_RES *rows, uint64_t a
     case DATABASE_INSERT_RESERVATIONS:
     case DATABASE_GIVE_BACK_SEATS:
         break;
+    case DATABASE_SYNC:
+        return affected_rows > 0; /* else nothing was written, and so nothing flushed */
     }
     return true;
 }

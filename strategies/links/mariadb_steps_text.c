@@ -2,6 +2,7 @@
 #include "mariadb_text_internal.h"
 
 #include "mariadb_internal.h"
+#include "mariadb_schema.h"
 #include "resvd/assert.h"
 
 #define FIXED_BYTES 400 /* more than the words of any one statement with all of its numbers */
@@ -101,23 +102,32 @@ static void add_take_seats(struct mariadb_text *text, const struct database_seat
     MARIADB_ADD(text, " <= capacity");
 }
 
-/* What is not to be breaks the table's CHECK: the server executes nothing behind it. */
+/* What is not to be makes sold NULL, which is an error under the session's sql_mode: the server
+ * executes nothing behind it. Not a matter of the table's CHECK, which can be switched off. */
 static void add_take_seats_or_fail(struct mariadb_text *text,
                                    const struct database_seats_step *step)
 {
-    MARIADB_ADD(text, "UPDATE concerts SET sold = IF(member_limit = 0, sold + ");
+    MARIADB_ADD(text, "UPDATE concerts SET sold = IF(member_limit = 0 AND sold + ");
     mariadb_text_integer(text, step->seats);
-    MARIADB_ADD(text, ", capacity + 1) WHERE id = ");
+    MARIADB_ADD(text, " <= capacity, sold + ");
+    mariadb_text_integer(text, step->seats);
+    MARIADB_ADD(text, ", NULL) WHERE id = ");
     mariadb_text_integer(text, step->concert_id);
 }
 
-static void add_set_sold(struct mariadb_text *text, const char *expression, size_t expression_size,
-                         const struct database_seats_step *step)
+static void add_write_sold(struct mariadb_text *text, const struct database_seats_step *step)
 {
     MARIADB_ADD(text, "UPDATE concerts SET sold = ");
-    mariadb_text_add(text, expression, expression_size);
     mariadb_text_integer(text, step->seats);
     MARIADB_ADD(text, " WHERE id = ");
+    mariadb_text_integer(text, step->concert_id);
+}
+
+static void add_give_back_seats(struct mariadb_text *text, const struct database_seats_step *step)
+{
+    MARIADB_ADD(text, "UPDATE concerts SET sold = GREATEST(sold - ");
+    mariadb_text_integer(text, step->seats);
+    MARIADB_ADD(text, ", 0) WHERE id = ");
     mariadb_text_integer(text, step->concert_id);
 }
 
@@ -171,17 +181,29 @@ static void add_call(struct mariadb_text *text, const struct database_call_step 
     MARIADB_ADD(text, ")");
 }
 
+#define ROW_BYTES    (MARIADB_HEX_BYTES(RESV_ID_SIZE) + 5 * MARIADB_INTEGER_BYTES + 11)
+#define ID_BYTES     (MARIADB_HEX_BYTES(RESV_ID_SIZE) + 1)
+#define MEMBER_BYTES (MARIADB_INTEGER_BYTES + 1)
+/* Steps of one run, at most. */
+#define STEPS_MAX 8
+_Static_assert(ROW_BYTES >= ID_BYTES + 2 * MEMBER_BYTES, "inserting needs more than looking");
+
+/* A run inserts its rows, or looks for their ids, members and members' seats: not both. */
+uint64_t mariadb_steps_bytes_max(size_t rows)
+{
+    return MARIADB_PACKET_RESERVE + STEPS_MAX * FIXED_BYTES + (uint64_t)rows * ROW_BYTES;
+}
+
 size_t mariadb_step_text_size(const struct database_step *step)
 {
     switch (step->kind) {
     case DATABASE_READ_RESERVATIONS:
-        return FIXED_BYTES + step->reservations.count * (MARIADB_HEX_BYTES(RESV_ID_SIZE) + 1);
+        return FIXED_BYTES + step->reservations.count * ID_BYTES;
     case DATABASE_READ_MEMBERS:
     case DATABASE_READ_MEMBER_SEATS:
-        return FIXED_BYTES + step->members.count * (MARIADB_INTEGER_BYTES + 1);
+        return FIXED_BYTES + step->members.count * MEMBER_BYTES;
     case DATABASE_INSERT_RESERVATIONS:
-        return FIXED_BYTES + step->insert.count *
-                                 (MARIADB_HEX_BYTES(RESV_ID_SIZE) + 5 * MARIADB_INTEGER_BYTES + 11);
+        return FIXED_BYTES + step->insert.count * ROW_BYTES;
     case DATABASE_BEGIN:
     case DATABASE_COMMIT:
     case DATABASE_ROLLBACK:
@@ -194,6 +216,7 @@ size_t mariadb_step_text_size(const struct database_step *step)
     case DATABASE_CANCEL_RESERVATION:
     case DATABASE_GIVE_BACK_SEATS:
     case DATABASE_CALL_RESERVE:
+    case DATABASE_SYNC:
         break;
     }
     return FIXED_BYTES;
@@ -235,10 +258,10 @@ void mariadb_step_text(struct mariadb_text *text, const struct database_step *st
         add_take_seats_or_fail(text, &step->seats);
         return;
     case DATABASE_WRITE_SOLD:
-        add_set_sold(text, "", 0, &step->seats);
+        add_write_sold(text, &step->seats);
         return;
     case DATABASE_GIVE_BACK_SEATS:
-        add_set_sold(text, "sold - ", sizeof "sold - " - 1, &step->seats);
+        add_give_back_seats(text, &step->seats);
         return;
     case DATABASE_INSERT_RESERVATIONS:
         add_insert(text, &step->insert);
@@ -248,6 +271,9 @@ void mariadb_step_text(struct mariadb_text *text, const struct database_step *st
         return;
     case DATABASE_CALL_RESERVE:
         add_call(text, &step->call);
+        return;
+    case DATABASE_SYNC:
+        MARIADB_ADD(text, MARIADB_SYNC_TEXT);
         return;
     case DATABASE_END_SESSION:
         break;

@@ -41,6 +41,7 @@ static const struct resv_metric metrics[] = {
 const struct resv_metric_table sqlite_link_metrics = {
     .metrics = metrics,
     .count = sizeof metrics / sizeof metrics[0],
+    .title = "SQLite file",
 };
 
 /* --- from the workers' threads ---------------------------------------------------------------- */

@@ -20,7 +20,12 @@ static void written(struct work *work, enum database_result result)
 {
     const struct resv_op *op = work->data;
     struct base_op *state = base_op_of(op);
-    RESV_ASSERT(result == DATABASE_DONE);
+    if (result != DATABASE_DONE) {
+        /* The capacity was lowered since it was read: the one thing that the table itself forbids.
+         */
+        base_work_refuse(work, RESV_CONTENDED);
+        return;
+    }
     state->steps[0] = (struct database_step){.kind = DATABASE_COMMIT};
     work_run(work, state->steps, 1, committed);
 }
@@ -37,7 +42,7 @@ static void inserted(struct work *work, enum database_result result)
         (struct database_step){.kind = DATABASE_WRITE_SOLD,
                                .seats = {.concert_id = op->concert_id,
                                          .seats = state->steps[1].concert.sold + op->quantity}};
-    work_run(work, state->steps, 1, written);
+    work_try(work, state->steps, 1, WORK_DECIDES(DATABASE_REFUSED), written);
 }
 
 static void insert(struct work *work, enum database_result result)
@@ -52,7 +57,7 @@ static void insert(struct work *work, enum database_result result)
                                                         .rows = &state->row,
                                                         .count = 1,
                                                         .created_ms = resv_wall_ms(work->host)}};
-    work_run(work, state->steps, 1, inserted);
+    work_try(work, state->steps, 1, REFUSALS_OF_INSERT, inserted);
 }
 
 static void hold(struct work *work)

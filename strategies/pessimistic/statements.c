@@ -50,7 +50,7 @@ static void taken(struct work *work, enum database_result result)
                                                         .rows = &state->row,
                                                         .count = 1,
                                                         .created_ms = resv_wall_ms(work->host)}};
-    work_run(work, state->steps, 1, inserted);
+    work_try(work, state->steps, 1, REFUSALS_OF_INSERT, inserted);
 }
 
 /* `sold` is what was read of the concert. */

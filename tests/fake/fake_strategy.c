@@ -107,7 +107,8 @@ static const struct resv_metric metrics[] = {
                         "Reservations granted, replays not counted"},
     [METRIC_HELD] = {"fake_held_operations", RESV_METRIC_GAUGE, "Operations held by the script"},
 };
-static const struct resv_metric_table metric_table = {metrics, sizeof metrics / sizeof metrics[0]};
+static const struct resv_metric_table metric_table = {.metrics = metrics,
+                                                      .count = sizeof metrics / sizeof metrics[0]};
 
 enum operation_place { PLACE_READY, PLACE_TIMER, PLACE_HELD };
 

@@ -1,4 +1,4 @@
-"""The fixtures are in resvd_fixtures.py, which the suite correctness uses too."""
+"""The fixtures are in …_fixtures.py, which the suite correctness uses too."""
 
 from __future__ import annotations
 
@@ -7,4 +7,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from database_fixtures import *  # noqa: E402, F403
 from resvd_fixtures import *  # noqa: E402, F403
+from strategy_fixtures import *  # noqa: E402, F403

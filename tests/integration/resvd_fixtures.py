@@ -69,20 +69,3 @@ def fake(request, tmp_path_factory):
     function, servers = starter(request, tmp_path_factory)
     yield function(binary="resvd-fake", strategy="fake", server__allow_reset="on")
     finish(request.session, servers)
-
-
-@pytest.fixture(scope="module", params=["embedded", "fake"])
-def shared_server(request, tmp_path_factory):
-    """Each strategy in turn, so that the API is the same on all of them."""
-    function, servers = starter(request, tmp_path_factory)
-    binary = "resvd-fake" if request.param == "fake" else "resvd"
-    yield function(binary=binary, strategy=request.param, server__allow_reset="on")
-    finish(request.session, servers)
-
-
-@pytest.fixture
-def server(shared_server):
-    """10 concerts of 100 seats and 20 members, nothing sold; the audit must agree at the end."""
-    shared_server.reset()
-    yield shared_server
-    assert shared_server.audit()["consistent"] is True

@@ -7,12 +7,17 @@ import random
 import re
 import resource
 import signal
-import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 from raw_http import Connection, Response, ask
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+
+from services.ports import free_port  # noqa: E402
+from services.process import kill_and_reap, resident_bytes, start_owned  # noqa: E402
 
 BUILD_DIR = Path(os.environ.get("RESVD_BUILD_DIR", Path(__file__).resolve().parents[2] / "build"))
 START_TIMEOUT_S = 30.0
@@ -34,19 +39,6 @@ def find_binary(name: str) -> Path:
 def is_sanitized() -> bool:
     """Such binaries are slower and keep freed memory: for tests that judge time or memory."""
     return b"__asan_init" in find_binary("resvd-fake").read_bytes()
-
-
-def free_port() -> int:
-    """Below the range that clients' own ends come from, so that no client takes it meanwhile."""
-    for _ in range(1000):
-        port = random.randint(15000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
-    raise RuntimeError("no free port")
 
 
 def raise_file_limit() -> int:
@@ -93,14 +85,14 @@ class Resvd:
                 self.command.append(f"--{key.replace('__', '.')}={value}")
         self.command += arguments or []
         with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen(
+            self.process = start_owned(
                 self.command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
                 env=child_environment(environment),
-                preexec_fn=preexec,
+                preexec=preexec,
             )
         self.pid = self.process.pid
         if wait:
@@ -141,9 +133,7 @@ class Resvd:
         return self.wait_exit()
 
     def kill(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
+        kill_and_reap(self.process)
 
     def log(self) -> str:
         return self.log_path.read_text(errors="replace")
@@ -198,10 +188,7 @@ class Resvd:
             time.sleep(0.002)
 
     def resident_bytes(self) -> int:
-        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) * 1024
-        raise AssertionError("no VmRSS")
+        return resident_bytes(self.pid)
 
     def open_files(self) -> int:
         return len(os.listdir(f"/proc/{self.pid}/fd"))

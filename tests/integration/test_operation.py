@@ -90,7 +90,7 @@ def test_config_errors_come_all_at_once(tmp_path):
     assert result.returncode == 78
     for line in (2, 3, 4, 5, 6, 10, 11):
         assert f"{path}:{line}" in result.stderr, result.stderr
-    for word in ("listn = 127.0.0.1:1", "did you mean 'listen'", "did you mean 'file'", "sevrer"):
+    for word in ("listn = …", "max_connections = many", "did you mean 'listen'", "did you mean 'file'", "sevrer"):
         assert word in result.stderr, result.stderr
     assert run_resvd("-c", str(path)).returncode == 78
 

@@ -131,7 +131,7 @@ def test_a_taken_port_is_named_with_what_holds_it(command):
         assert code == 69
         name = Path("/proc/self/comm").read_text().strip()
         assert f"redis-lock-2: port {port} is taken by {name}, pid {os.getpid()}" in said
-        assert f"to have it free: kill {os.getpid()}" in said
+        assert f"if it may go: kill {os.getpid()}" in said
         assert sorted(command.pids()) == ["redis-lock-1", "redis-lock-3", "redis-stock"]
         code, said = command.run("status", "redis-lock-2")
         assert code == 69 and f"port taken by {name}, pid {os.getpid()}" in said

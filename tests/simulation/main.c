@@ -1,4 +1,5 @@
 /* resvd-simulate: runs schedules from seeds, and tells the story of one. */
+#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -13,7 +14,7 @@
 #include "sim_world.h"
 
 static const char usage[] =
-    "usage: resvd-simulate [FLAGS]\n"
+    "usage: ./dev simulate [FLAGS]\n"
     "\n"
     "  --seconds S        new seeds for so long; default: RESVD_SIMULATE_SECONDS, or 120\n"
     "  --seeds COUNT      so many seeds\n"
@@ -240,29 +241,63 @@ static const struct option flags[] = {
     {0},
 };
 
+/* False, after saying so, when the text is not a number. */
+static bool take_number(const char *text, uint64_t *number)
+{
+    char *end;
+    errno = 0;
+    *number = strtoull(text, &end, 10);
+    if (errno == 0 && end != text && *end == '\0' && *text != '-')
+        return true;
+    fprintf(stderr, "resvd-simulate: '%s' is not a number\n", text);
+    return false;
+}
+
+static bool take_seconds(const char *text, double *seconds)
+{
+    char *end;
+    *seconds = strtod(text, &end);
+    if (end != text && *end == '\0' && *seconds > 0)
+        return true;
+    fprintf(stderr, "resvd-simulate: '%s' is not a number of seconds\n", text);
+    return false;
+}
+
+static bool is_strategy(const char *text)
+{
+    if (strcmp(text, "all") == 0 || sim_variant_find(text) != NULL)
+        return true;
+    fprintf(stderr, "resvd-simulate: there is no strategy '%s' here\n", text);
+    return false;
+}
+
+static bool turn_on(const char *fault)
+{
+    if (!faults_are_built_in() || faults_turn_on(fault))
+        return faults_are_built_in();
+    fprintf(stderr, "resvd-simulate: there is no fault '%s'; --list-faults names them\n", fault);
+    return false;
+}
+
 static bool take_flag(struct settings *settings, int flag, const char *text)
 {
     switch (flag) {
     case FLAG_SECONDS:
-        settings->seconds = strtod(text, NULL);
-        return true;
+        return take_seconds(text, &settings->seconds);
     case FLAG_SEED:
         settings->one = true;
         settings->seeds = 1;
-        settings->first = strtoull(text, NULL, 10);
-        return true;
+        return take_number(text, &settings->first);
     case FLAG_SEEDS:
-        settings->seeds = strtoull(text, NULL, 10);
-        return true;
+        return take_number(text, &settings->seeds);
     case FLAG_FIRST:
-        settings->first = strtoull(text, NULL, 10);
-        return true;
+        return take_number(text, &settings->first);
     case FLAG_TRACE:
         settings->trace = SIM_TRACE_PRINT;
         return true;
     case FLAG_STRATEGY:
         settings->strategy = text;
-        return strcmp(text, "all") == 0 || sim_variant_find(text) != NULL;
+        return is_strategy(text);
     case FLAG_FILE:
         settings->file = text;
         return true;
@@ -272,10 +307,9 @@ static bool take_flag(struct settings *settings, int flag, const char *text)
     case FLAG_FAULT:
         settings->fault = text;
         current_fault = text;
-        return faults_are_built_in() && faults_turn_on(text);
+        return turn_on(text);
     case FLAG_FAULT_TABLE:
-        settings->table_seconds = strtod(text, NULL);
-        return faults_are_built_in();
+        return take_seconds(text, &settings->table_seconds) && faults_are_built_in();
     case FLAG_LIST_FAULTS:
         faults_list();
         exit(0);

@@ -1,7 +1,8 @@
 /* The stored procedure: a whole reservation on the server, its COMMIT or ROLLBACK included. Between
  * its statements others get their turn, as between anybody's. */
 #include "resvd/assert.h"
-#include "sim_server.h"
+#include "resvd/fault.h"
+#include "sim_log.h"
 
 enum phase {
     PHASE_BEGIN,
@@ -29,17 +30,27 @@ static enum step_end says(struct sim_connection *connection, struct database_cal
     return STEP_FINISHED;
 }
 
+/* The row may be on its way to the disk: the answer waits for it. */
+static enum step_end says_on_disk(struct sim_connection *connection,
+                                  struct database_call_step *call, enum resv_outcome outcome)
+{
+    enum step_end end = says(connection, call, outcome);
+    if (!RESV_FAULT(replay_without_sync))
+        log_commit(connection);
+    return end;
+}
+
 static enum step_end says_there(struct sim_connection *connection, struct database_call_step *call,
                                 const struct sim_record *record)
 {
     const struct resv_reservation *row = &record->content;
     if (row->concert_id != call->concert_id || row->member_id != call->row.member_id ||
         row->quantity != call->row.quantity)
-        return says(connection, call, RESV_KEY_REUSED);
+        return says_on_disk(connection, call, RESV_KEY_REUSED);
     call->reservation = *row;
     call->reservation.status = record->live ? RESV_STATUS_CONFIRMED : RESV_STATUS_CANCELLED;
     call->reservation.replay = true;
-    return says(connection, call, RESV_GRANTED);
+    return says_on_disk(connection, call, RESV_GRANTED);
 }
 
 static enum step_end look(struct sim_connection *connection, struct database_call_step *call,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "resvd/assert.h"
+#include "sim_log.h"
 #include "sim_session.h"
 
 struct sim_catalog_call {
@@ -114,6 +115,7 @@ static void update(struct sim_catalog_call *call)
     call->wrote = true;
     call->changed_concert = concert->now.id;
     tables_commit(connection);
+    log_flush_all(connection->server);
     finish(call, RESV_STORED);
 }
 
@@ -121,6 +123,7 @@ static void create(struct sim_catalog_call *call)
 {
     struct sim_server *server = call->connection->server;
     struct resv_catalog_request *request = call->op->catalog;
+    log_flush_all(server);
     for (size_t i = 0; i < request->count; i++) {
         if (call->op->kind == RESV_OP_CONCERT_CREATE) {
             request->concerts[i] = tables_add_concert(server, &request->concerts[i])->committed;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "resvd/assert.h"
+#include "sim_log.h"
 
 #define VIOLATION(checker, ...) world_violation((checker)->world, __VA_ARGS__)
 
@@ -120,6 +121,14 @@ void checker_committed(struct sim_checker *checker, struct sim_connection *conne
     }
 }
 
+void checker_lost(struct sim_checker *checker, const struct sim_concert *concert, int64_t member_id)
+{
+    if (checker == NULL)
+        return;
+    history_note(checker, concert, member_id);
+    check_concert(checker, concert);
+}
+
 void checker_concert_made(struct sim_checker *checker, const struct sim_concert *concert)
 {
     if (checker != NULL)
@@ -130,7 +139,7 @@ void checker_check_failed(struct sim_checker *checker, const struct sim_concert 
                           int64_t sold)
 {
     if (checker != NULL)
-        VIOLATION(checker, "concert %lld: sold was to become %lld of %lld; the CHECK refused it",
+        VIOLATION(checker, "concert %lld: sold was to become %lld of %lld",
                   (long long)concert->now.id, (long long)sold, (long long)concert->now.capacity);
 }
 
@@ -151,11 +160,21 @@ static bool status_was(const struct sim_request *request, const struct sim_recor
     return status == RESV_STATUS_CANCELLED && !row->live;
 }
 
-static const char *untrue_granted(const struct sim_request *request, const struct sim_record *row)
+/* A crash has taken back what could be read of it. */
+static bool was_lost(const struct sim_request *request, const struct sim_record *row)
+{
+    return row != NULL && row->lost_ns >= request->submitted_ns;
+}
+
+static const char *untrue_granted(const struct sim_server *server,
+                                  const struct sim_request *request, const struct sim_record *row)
 {
     const struct resv_reservation *told = &request->op->reservation;
     if (row == NULL || !row->exists)
         return "no such row is committed";
+    if (!log_is_durable(server, row->created_at) ||
+        (told->status == RESV_STATUS_CANCELLED && !log_is_durable(server, row->ended_at)))
+        return "a crash could still take it back";
     if (!same_content(request, &row->content))
         return "the row is for something else";
     if (!same_content(request, told))
@@ -172,6 +191,8 @@ static const char *untrue_granted(const struct sim_request *request, const struc
 static const char *untrue_found(const struct sim_request *request, const struct sim_record *row)
 {
     const struct resv_reservation *told = &request->op->reservation;
+    if (was_lost(request, row))
+        return NULL; /* a lookup promises nothing */
     if (row == NULL || !row->exists)
         return "there is no such row";
     if (told->concert_id != row->content.concert_id || told->member_id != row->content.member_id ||
@@ -216,11 +237,12 @@ static const char *untrue_reserve(struct sim_checker *checker, const struct sim_
         return "its row is committed";
     switch (outcome) {
     case RESV_GRANTED:
-        return untrue_granted(request, row);
+        return untrue_granted(checker->world->server, request, row);
     case RESV_UNKNOWN:
         return request->doubts == 0 ? "no COMMIT of it was in doubt" : NULL;
     case RESV_KEY_REUSED:
-        return row == NULL || !row->exists || same_content(request, &row->content)
+        return !was_lost(request, row) &&
+                       (row == NULL || !row->exists || same_content(request, &row->content))
                    ? "no other row has this id"
                    : NULL;
     case RESV_SOLD_OUT:
@@ -259,8 +281,13 @@ static const char *untrue_other(struct sim_checker *checker, const struct sim_re
         return row != NULL && row->exists && row->created_ns < request->submitted_ns
                    ? "the row was there"
                    : NULL;
-    if (outcome == RESV_RELEASED && release)
-        return row == NULL || !row->exists || row->live ? "the row is live" : NULL;
+    if (outcome == RESV_RELEASED && release) {
+        if (row == NULL || !row->exists || row->live)
+            return "the row is live";
+        return log_is_durable(checker->world->server, row->ended_at)
+                   ? NULL
+                   : "a crash could still take it back";
+    }
     if (outcome == RESV_UNKNOWN && release)
         return request->doubts == 0 ? "no COMMIT of it was in doubt" : NULL;
     if (outcome == RESV_UNAVAILABLE || outcome == RESV_CANCELLED ||
@@ -286,6 +313,19 @@ void checker_answered(struct sim_checker *checker, struct sim_request *request,
                   sim_outcome_text(outcome), untrue);
 }
 
+/* What somebody was promised is there in the end, whatever has crashed since. */
+static void check_kept(struct sim_checker *checker, const struct sim_request *request)
+{
+    const struct sim_record *row = tables_find(checker->world->server, &request->id);
+    if (request->discarded)
+        return;
+    if (request->outcome == RESV_GRANTED && (row == NULL || !row->exists))
+        VIOLATION(checker, "request %" PRIu64 " was granted, and its row is gone", request->serial);
+    if (request->outcome == RESV_RELEASED && row != NULL && row->live)
+        VIOLATION(checker, "request %" PRIu64 " was released, and its row is live again",
+                  request->serial);
+}
+
 void checker_final(struct sim_checker *checker)
 {
     struct sim_server *server = checker->world->server;
@@ -295,5 +335,6 @@ void checker_final(struct sim_checker *checker)
         const struct sim_request *request = checker->requests[i];
         if (!request->answered)
             VIOLATION(checker, "request %" PRIu64 " was never answered", request->serial);
+        check_kept(checker, request);
     }
 }

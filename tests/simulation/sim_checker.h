@@ -2,8 +2,8 @@
  *
  *   at each commit     sold == seats of live rows <= capacity, no row for a request that was told
  *                      that nothing was taken
- *   at each answer     it is true: now (granted, released), or at some instant since it was asked
- *                      (sold out, limit, unknown, looked up)
+ *   at each answer     it is true: now and on disk (granted, released), or at some instant since it
+ *                      was asked (sold out, limit, unknown, looked up)
  */
 #ifndef SIMULATION_CHECKER_H
 #define SIMULATION_CHECKER_H
@@ -51,6 +51,9 @@ void checker_answered(struct sim_checker *checker, struct sim_request *request,
 void checker_doubt(struct sim_checker *checker, uint64_t serial);
 /* While the transaction's rows are still listed. */
 void checker_committed(struct sim_checker *checker, struct sim_connection *connection);
+/* A crash has lost a commit that changed the concert, and the member's seats (0: nobody's). */
+void checker_lost(struct sim_checker *checker, const struct sim_concert *concert,
+                  int64_t member_id);
 void checker_concert_made(struct sim_checker *checker, const struct sim_concert *concert);
 /* The CHECK on sold has refused a write. */
 void checker_check_failed(struct sim_checker *checker, const struct sim_concert *concert,

@@ -47,6 +47,18 @@ static void line_append(struct wait_line *line, struct database_wait *wait)
     line->count++;
 }
 
+static void line_prepend(struct wait_line *line, struct database_wait *wait)
+{
+    wait->next = line->first;
+    wait->previous = NULL;
+    if (line->first != NULL)
+        line->first->previous = wait;
+    else
+        line->last = wait;
+    line->first = wait;
+    line->count++;
+}
+
 static void line_remove(struct wait_line *line, struct database_wait *wait)
 {
     if (wait->previous != NULL)
@@ -128,6 +140,11 @@ bool database_link_is_up(const struct database_link *link)
     return link->up;
 }
 
+uint64_t database_link_lock_wait_ms(const struct database_link *link)
+{
+    return link->world->scenario.lock_wait_ms;
+}
+
 /* --- pools ------------------------------------------------------------------------------------ */
 
 static enum database_pool pool_of(const struct database_link *link, enum database_pool pool)
@@ -176,6 +193,8 @@ void database_wait(struct database_link *link, struct database_wait *wait)
     wait->since_ns = link->world->schedule.now_ns;
     if (!link->up || link->dead)
         line_append(&link->refusing[DATABASE_DOWN], wait);
+    else if (wait->urgent)
+        line_prepend(&link->lines[pool], wait);
     else if (link->lines[pool].count >= link->queue_max)
         line_append(&link->refusing[DATABASE_POOL_FULL], wait);
     else

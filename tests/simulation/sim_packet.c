@@ -70,6 +70,7 @@ struct sim_packet *packet_copy(const struct database_step *steps, size_t count)
         case DATABASE_TAKE_SEATS_OR_FAIL:
         case DATABASE_WRITE_SOLD:
         case DATABASE_GIVE_BACK_SEATS:
+        case DATABASE_SYNC:
             break;
         }
     }
@@ -119,6 +120,7 @@ void packet_results(const struct sim_packet *packet, struct database_step *steps
         case DATABASE_WRITE_SOLD:
         case DATABASE_INSERT_RESERVATIONS:
         case DATABASE_GIVE_BACK_SEATS:
+        case DATABASE_SYNC:
             break;
         }
     }

@@ -74,6 +74,7 @@ static void draw_load(struct sim_scenario *scenario, struct sim_chance *chance)
     scenario->deadline_ms = ONE_OF(chance, 300, 3000, 10000, 10000);
     scenario->step_max_us = ONE_OF(chance, 100, 1000, 1000, 10000, 50000);
     scenario->network_max_us = ONE_OF(chance, 50, 500, 500, 5000, 50000);
+    scenario->flush_max_us = ONE_OF(chance, 50, 500, 5000, 50000, 200000);
     scenario->lock_wait_ms = ONE_OF(chance, 20, 1000, 2000);
     scenario->end_wait_ms = ONE_OF(chance, 100, 1000, 2000);
 }

@@ -49,6 +49,7 @@ struct sim_scenario {
     /* Times. */
     uint64_t step_max_us;
     uint64_t network_max_us;
+    uint64_t flush_max_us; /* until a commit that is seen is on disk */
     uint64_t lock_wait_ms;
     uint64_t end_wait_ms; /* how long END_SESSION waits */
 

@@ -7,6 +7,7 @@
 
 #include "resvd/assert.h"
 #include "sim_catalog.h"
+#include "sim_log.h"
 #include "sim_session.h"
 
 bool server_refuses(const struct sim_server *server)
@@ -59,6 +60,24 @@ static void failed(struct sim_connection *connection, enum database_result failu
     answer(connection, failure);
 }
 
+/* Or waits until what it has committed is on disk. */
+static void step_is_over(struct sim_connection *connection)
+{
+    struct sim_world *world = connection->server->world;
+    struct sim_packet *packet = connection->packet;
+    connection->flushing = !log_is_durable(connection->server, connection->committed_at);
+    if (connection->flushing)
+        return;
+    connection->phase = 0;
+    connection->row = 0;
+    connection->timed_out = false;
+    packet->at++;
+    if (packet->at == packet->count)
+        answer(connection, DATABASE_DONE);
+    else
+        schedule_after(&world->schedule, &connection->work, step_delay_ns(connection->server));
+}
+
 static void work(struct sim_event *event)
 {
     struct sim_connection *connection = event->data;
@@ -69,6 +88,10 @@ static void work(struct sim_event *event)
     }
     struct sim_packet *packet = connection->packet;
     RESV_ASSERT(packet != NULL && packet->at < packet->count);
+    if (connection->flushing) {
+        step_is_over(connection);
+        return;
+    }
     struct database_step *step = &packet->steps[packet->at];
     if (connection->phase == 0)
         connection->step_began_ns = world->schedule.now_ns;
@@ -84,14 +107,7 @@ static void work(struct sim_event *event)
     case STEP_FINISHED:
         if (!connection->open)
             tables_commit(connection);
-        connection->phase = 0;
-        connection->row = 0;
-        connection->timed_out = false;
-        packet->at++;
-        if (packet->at == packet->count)
-            answer(connection, DATABASE_DONE);
-        else
-            schedule_after(&world->schedule, &connection->work, step_delay_ns(connection->server));
+        step_is_over(connection);
         break;
     }
 }
@@ -229,6 +245,7 @@ void server_crash(struct sim_server *server)
     server->up = false;
     while (server->connections != NULL)
         server_end(server->connections);
+    log_crash(server);
 }
 
 struct sim_server *server_create(struct sim_world *world)
@@ -237,6 +254,7 @@ struct sim_server *server_create(struct sim_world *world)
     RESV_ASSERT(server != NULL);
     server->world = world;
     server->up = true;
+    log_open(server);
     return server;
 }
 

@@ -5,6 +5,7 @@
  *   sim_call.c     the stored procedure
  *   sim_locks.c    shared and exclusive locks, waiting in line, deadlocks
  *   sim_tables.c   concerts, members, reservations: committed, and of open transactions
+ *   sim_log.c      when a commit is on disk, and which ones a crash loses
  *
  * Only the semantics that strategies rely on: row locks of UPDATE, SELECT … FOR UPDATE and of an
  * INSERT's keys (unique: waits for who inserted the same; foreign: shared locks on the parents),
@@ -78,7 +79,10 @@ struct sim_record {
     uint64_t creator; /* request that wrote it; 0 none that is known */
     uint64_t ender;   /* request that cancelled it */
     uint64_t created_ns;
+    uint64_t created_at; /* in the log */
     uint64_t ended_ns;
+    uint64_t ended_at; /* in the log */
+    uint64_t lost_ns;  /* when a crash has last taken something of it back; 0 never */
 };
 
 #define SIM_BUCKETS 1024
@@ -100,6 +104,9 @@ void tables_insert(struct sim_connection *connection, struct sim_record *record,
                    const struct resv_reservation *content, uint64_t creator);
 void tables_uninsert(struct sim_connection *connection, struct sim_record *record);
 void tables_cancel(struct sim_connection *connection, struct sim_record *record, uint64_t ender);
+/* A crash has lost the commit that did this. */
+void tables_take_back(struct sim_server *server, struct sim_record *record, bool inserted,
+                      bool cancelled);
 /* Ends the transaction and lets its locks go. */
 void tables_commit(struct sim_connection *connection);
 void tables_rollback(struct sim_connection *connection);
@@ -140,12 +147,15 @@ struct sim_connection {
     struct resv_concert *snapshot; /* REPEATABLE READ: the concerts at the first read */
     size_t snapshot_count;
 
+    uint64_t committed_at; /* in the log, its last commit; 0 none */
+
     /* What is executed. */
     struct sim_packet *packet;
     struct sim_event work; /* the next step, or the packet's arrival */
     unsigned phase;        /* within a step */
     size_t row;            /* within a step */
     uint64_t step_began_ns;
+    bool flushing;                /* the step is over when committed_at is on disk */
     enum database_result failure; /* of a step that failed */
     bool deceived;                /* the failure came after the commit */
 
@@ -160,11 +170,20 @@ struct sim_connection {
     struct sim_event end;
 };
 
+struct sim_log {
+    struct sim_commit *commits; /* not on disk yet, newest first */
+    uint64_t end;               /* position of the last commit, from 1 */
+    uint64_t durable;           /* of the last one on disk */
+    uint64_t flushing_to;
+    struct sim_event flush;
+};
+
 struct sim_server {
     struct sim_world *world;
     bool up;
     uint64_t stalled_until_ns;
     uint64_t refuses_until_ns; /* read-only, or the disk is full */
+    struct sim_log log;
     struct sim_connection *connections;
     uint64_t connection_numbers;
     struct sim_concert **concerts;
@@ -190,7 +209,7 @@ void server_client_gone(struct sim_connection *connection, uint64_t delay_ns);
 /* The connection ends now: rollback, locks gone, packet dropped. */
 void server_end(struct sim_connection *connection);
 void server_crash(struct sim_server *server);
-/* A step that waited for a lock goes on. */
+/* A step that waited for a lock, or for the disk, goes on. */
 void server_wake(struct sim_connection *connection);
 /* Chosen as a deadlock's victim while it waited. */
 void server_victim(struct sim_connection *connection);

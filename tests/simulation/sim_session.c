@@ -141,12 +141,26 @@ static void trace_run(struct database_session *session, const struct database_ru
               fate);
 }
 
+static void check_order(const struct database_session *session, const struct database_run *run)
+{
+    bool open = session->in_transaction && !session->lost;
+    for (size_t i = 0; i < run->count; i++) {
+        enum database_step_kind kind = run->steps[i].kind;
+        RESV_ASSERT(kind != DATABASE_SYNC || !open);
+        if (kind == DATABASE_BEGIN)
+            open = true;
+        else if (kind == DATABASE_COMMIT || kind == DATABASE_ROLLBACK)
+            open = false;
+    }
+}
+
 void database_run(struct database_session *session, struct database_run *run)
 {
     struct database_link *link = session->link;
     struct sim_world *world = link->world;
     const struct sim_scenario *scenario = &world->scenario;
     RESV_ASSERT(session->run == NULL && session->state == SESSION_USED && run->count > 0);
+    check_order(session, run);
     session->run = run;
     run->failed_at = 0;
     uint64_t delay_ns = network_ns(world);

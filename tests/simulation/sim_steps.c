@@ -7,7 +7,7 @@
 
 #include "resvd/assert.h"
 #include "sim_checker.h"
-#include "sim_server.h"
+#include "sim_log.h"
 
 const char *step_name(enum database_step_kind kind)
 {
@@ -28,6 +28,7 @@ const char *step_name(enum database_step_kind kind)
         [DATABASE_CANCEL_RESERVATION] = "CANCEL_RESERVATION",
         [DATABASE_GIVE_BACK_SEATS] = "GIVE_BACK_SEATS",
         [DATABASE_CALL_RESERVE] = "CALL_RESERVE",
+        [DATABASE_SYNC] = "SYNC",
     };
     return names[kind];
 }
@@ -213,8 +214,12 @@ static enum step_end seats(struct sim_connection *connection, enum database_step
     enum step_end end = step_lock(connection, &concert->lock, true);
     if (end != STEP_FINISHED)
         return end;
-    if (kind == DATABASE_GIVE_BACK_SEATS)
-        return change_sold(connection, concert, concert->now.sold - step->seats);
+    if (kind == DATABASE_GIVE_BACK_SEATS) {
+        int64_t rest = concert->now.sold - step->seats;
+        if (rest < 0) /* no error for who gives back, but it was counted wrong before */
+            checker_check_failed(world->checker, concert, rest);
+        return change_sold(connection, concert, rest < 0 ? 0 : rest);
+    }
     if (kind == DATABASE_WRITE_SOLD)
         return change_sold(connection, concert, step->seats);
     bool fits = concert->now.sold + step->seats <= concert->now.capacity;
@@ -327,6 +332,21 @@ static enum step_end cancel(struct sim_connection *connection, struct database_c
     return STEP_FINISHED;
 }
 
+/* --- on disk ---------------------------------------------------------------------------------- */
+
+/* A write of its own, to nothing that anybody reads; the step is over when it is on disk. */
+static enum step_end sync_log(struct sim_connection *connection)
+{
+    struct sim_world *world = connection->server->world;
+    RESV_ASSERT(!connection->open);
+    if (server_refuses(connection->server))
+        return step_failed(connection, DATABASE_FAILED);
+    if (chance_of(&world->chance, world->scenario.lock_waits))
+        return step_failed(connection, DATABASE_LOCK_WAIT);
+    log_commit(connection);
+    return STEP_FINISHED;
+}
+
 /* --- all -------------------------------------------------------------------------------------- */
 
 enum step_end step_execute(struct sim_connection *connection, struct database_step *step)
@@ -372,6 +392,8 @@ enum step_end step_execute(struct sim_connection *connection, struct database_st
         return cancel(connection, &step->reservation, requests);
     case DATABASE_CALL_RESERVE:
         return step_execute_call(connection, step);
+    case DATABASE_SYNC:
+        return sync_log(connection);
     }
     return STEP_FINISHED;
 }

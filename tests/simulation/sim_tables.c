@@ -4,7 +4,7 @@
 
 #include "resvd/assert.h"
 #include "sim_checker.h"
-#include "sim_server.h"
+#include "sim_log.h"
 
 struct sim_concert *tables_concert(struct sim_server *server, int64_t id)
 {
@@ -132,6 +132,7 @@ static void apply_row(struct sim_connection *connection, struct sim_record *reco
         record->exists = true;
         record->live = true;
         record->created_ns = server->world->schedule.now_ns;
+        record->created_at = connection->committed_at;
         record->concert_next = concert->rows;
         concert->rows = record;
         concert->live += record->content.quantity;
@@ -140,6 +141,7 @@ static void apply_row(struct sim_connection *connection, struct sim_record *reco
         record->canceller = NULL;
         record->live = false;
         record->ended_ns = server->world->schedule.now_ns;
+        record->ended_at = connection->committed_at;
         concert->live -= record->content.quantity;
     }
 }
@@ -148,6 +150,7 @@ void tables_commit(struct sim_connection *connection)
 {
     struct sim_world *world = connection->server->world;
     if (connection->wrote) {
+        log_commit(connection);
         for (struct sim_record *row = connection->rows; row != NULL; row = row->transaction_next)
             apply_row(connection, row);
         for (struct sim_hold *hold = connection->holds; hold != NULL;
@@ -173,6 +176,27 @@ void tables_rollback(struct sim_connection *connection)
             hold->lock->concert->now = hold->lock->concert->committed;
     }
     forget(connection);
+}
+
+void tables_take_back(struct sim_server *server, struct sim_record *record, bool inserted,
+                      bool cancelled)
+{
+    struct sim_concert *concert = tables_concert(server, record->content.concert_id);
+    record->lost_ns = server->world->schedule.now_ns;
+    if (cancelled) {
+        record->live = true;
+        record->ender = 0;
+        concert->live += record->content.quantity;
+    }
+    if (inserted) {
+        struct sim_record **link = &concert->rows;
+        while (*link != record)
+            link = &(*link)->concert_next;
+        *link = record->concert_next;
+        record->exists = false;
+        record->live = false;
+        concert->live -= record->content.quantity;
+    }
 }
 
 /* --- what the catalog does -------------------------------------------------------------------- */
@@ -210,6 +234,7 @@ void tables_add_member(struct sim_server *server)
 /* Nobody may have a lock. */
 void tables_reset(struct sim_server *server)
 {
+    log_flush_all(server);
     for (size_t i = 0; i < SIM_BUCKETS; i++) {
         while (server->buckets[i] != NULL) {
             struct sim_record *record = server->buckets[i];

@@ -1,14 +1,17 @@
 /* The simulated database held against the description that the real one is held against: the same
- * cases (tests/support/database_cases.h), run on the simulated link. */
+ * cases (tests/support/database_cases.h), run on the simulated link; and what its crashes lose. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
-#include "database_cases.h"
+#include "database_case_kit.h"
 #include "resvd/assert.h"
 #include "sim_host.h"
 #include "sim_server.h"
@@ -139,6 +142,99 @@ static void tear_down(struct fixture *fixture)
     schedule_free(&world->schedule);
 }
 
+static struct database_cases cases_of(struct fixture *fixture, enum database_isolation isolation)
+{
+    return (struct database_cases){.link = fixture->link,
+                                   .isolation = isolation,
+                                   .data = fixture,
+                                   .run_until = run_until,
+                                   .run_for_ms = run_for_ms,
+                                   .catalog = catalog};
+}
+
+/* --- what only a simulated server does when it is told ---------------------------------------- */
+
+/* Somebody else has read the row of a COMMIT that has no answer yet; then the server dies. Whether
+ * the row is there afterwards. */
+static bool is_there_after_a_crash(uint64_t seed, bool synced)
+{
+    struct fixture fixture;
+    set_up(&fixture, seed, DATABASE_READ_COMMITTED);
+    struct database_cases cases = cases_of(&fixture, DATABASE_READ_COMMITTED);
+    case_reset(&cases, 1, 1, 10);
+    fixture.world.scenario.flush_max_us = 1000000;
+    struct database_session *writer = case_acquire(&cases), *reader = case_acquire(&cases);
+    struct database_row row = case_row(&cases, 1);
+    CASE_DONE(&cases, writer, step_of(DATABASE_BEGIN), step_seats(DATABASE_TAKE_SEATS, 1, 1),
+              step_insert(1, &row, 1));
+    struct database_step commit = step_of(DATABASE_COMMIT);
+    struct case_run run;
+    case_start(&run, writer, &commit, 1);
+    struct database_reservation item = {.id = row.id};
+    while (!item.found)
+        CASE_DONE(&cases, reader, step_reservations(&item, 1));
+    if (synced)
+        CASE_DONE(&cases, reader, step_of(DATABASE_SYNC));
+    bool answered = run.done;
+    server_crash(fixture.world.server);
+    fixture.world.server->up = true;
+    if (case_finish(&cases, &run) == DATABASE_DONE)
+        answered = true; /* on its way when the server died */
+    database_give_back(writer);
+    database_give_back(reader);
+    run_for_ms(&fixture, 1000); /* lost connections are noticed */
+    bool found = case_read_reservation(&cases, row.id).found;
+    case_expect_seats(&cases, 1, found ? 1 : 0, found ? 1 : 0);
+    assert_true(found || !answered);
+    tear_down(&fixture);
+    return found;
+}
+
+static void crash_loses_what_was_only_seen(void **state)
+{
+    (void)state;
+    size_t found = 0;
+    for (uint64_t seed = 1; seed <= 100; seed++)
+        found += is_there_after_a_crash(seed, false);
+    assert_in_range(found, 10, 90);
+}
+
+static void crash_loses_nothing_behind_a_sync(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 100; seed++)
+        assert_true(is_there_after_a_crash(seed, true));
+}
+
+static void never_a_sync_in_a_transaction(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    set_up(&fixture, 1, DATABASE_READ_COMMITTED);
+    struct database_cases cases = cases_of(&fixture, DATABASE_READ_COMMITTED);
+    struct database_session *session = case_acquire(&cases);
+    CASE_DONE(&cases, session, step_of(DATABASE_BEGIN));
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        fclose(stderr); /* what the assertion says is not news */
+        signal(SIGABRT, SIG_DFL);
+        struct database_step sync = step_of(DATABASE_SYNC);
+        case_step(&cases, session, &sync);
+        _exit(0);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGABRT);
+    CASE_DONE(&cases, session, step_of(DATABASE_ROLLBACK), step_of(DATABASE_SYNC));
+    database_give_back(session);
+    tear_down(&fixture);
+}
+
+/* --- all -------------------------------------------------------------------------------------- */
+
 static void run_case(void **state)
 {
     const struct database_case *each = *state;
@@ -146,12 +242,7 @@ static void run_case(void **state)
         for (unsigned isolation = 0; isolation <= DATABASE_REPEATABLE_READ; isolation++) {
             struct fixture fixture;
             set_up(&fixture, seed, (enum database_isolation)isolation);
-            struct database_cases cases = {.link = fixture.link,
-                                           .isolation = (enum database_isolation)isolation,
-                                           .data = &fixture,
-                                           .run_until = run_until,
-                                           .run_for_ms = run_for_ms,
-                                           .catalog = catalog};
+            struct database_cases cases = cases_of(&fixture, (enum database_isolation)isolation);
             each->run(&cases);
             tear_down(&fixture);
         }
@@ -160,8 +251,12 @@ static void run_case(void **state)
 
 int main(void)
 {
-    static struct CMUnitTest tests[CASES_MAX];
-    size_t count = 0;
+    static struct CMUnitTest tests[CASES_MAX] = {
+        cmocka_unit_test(crash_loses_what_was_only_seen),
+        cmocka_unit_test(crash_loses_nothing_behind_a_sync),
+        cmocka_unit_test(never_a_sync_in_a_transaction),
+    };
+    size_t count = 3;
     for (size_t list = 0; database_cases_all[list] != NULL; list++) {
         for (const struct database_case *each = database_cases_all[list]; each->name != NULL;
              each++) {

@@ -49,7 +49,7 @@ struct resv_id case_id(struct database_cases *cases);
 /* A row of one seat with a new id. */
 struct database_row case_row(struct database_cases *cases, int64_t member_id);
 
-struct database_step step_of(enum database_step_kind kind); /* BEGIN, COMMIT, ROLLBACK */
+struct database_step step_of(enum database_step_kind kind); /* BEGIN, COMMIT, ROLLBACK, SYNC */
 struct database_step step_end_session(struct database_session_name name);
 struct database_step step_concert(enum database_step_kind kind, int64_t concert_id);
 struct database_step step_seats(enum database_step_kind kind, int64_t concert_id, int64_t seats);

@@ -176,7 +176,8 @@ static void no_session_of_that_name(struct database_cases *cases)
 {
     case_reset(cases, 1, 1, 10);
     struct database_session *session = case_acquire(cases);
-    struct database_session_name name = {.bytes = {1, 2, 3, 0, '\'', 0xff}};
+    struct database_session_name name = {.bytes = {1, 2, 3, 0, '\'', 0xff},
+                                         .server = database_session_name(session).server};
     CASE_DONE(cases, session, step_end_session(name));
     CASE_DONE(cases, session, step_end_session(name), step_of(DATABASE_BEGIN),
               step_seats(DATABASE_TAKE_SEATS, 1, 2), step_of(DATABASE_COMMIT));

@@ -33,6 +33,12 @@ bool database_link_is_up(const struct database_link *link)
     return link->up;
 }
 
+uint64_t database_link_lock_wait_ms(const struct database_link *link)
+{
+    (void)link;
+    return LOCK_WAIT_MS;
+}
+
 void database_link_interrupt(struct database_link *link)
 {
     link->interrupted = true;
@@ -113,7 +119,7 @@ void database_wait_cancel(struct database_link *link, struct database_wait *wait
 struct database_session_name database_session_name(const struct database_session *session)
 {
     assert_true(session->held);
-    struct database_session_name name = {{0}};
+    struct database_session_name name = {.bytes = {0}};
     name.bytes[0] = (uint8_t)(session - session->link->sessions + 1);
     return name;
 }
@@ -125,7 +131,7 @@ void database_give_back(struct database_session *session)
     assert_null(session->run);
     session->held = false;
     link->held--;
-    link->closed_open += session->lost || session->open;
+    link->closed_open += session->lost || session->open || session->rolled_back;
     link->sessions_free[session->pool]++;
 }
 
@@ -162,6 +168,20 @@ void link_refuse(enum database_refusal refusal)
 /* --- runs -------------------------------------------------------------------------------------
  */
 
+/* A transaction, when this step is executed. */
+static bool is_open(const struct database_session *session, const struct database_run *run,
+                    size_t step)
+{
+    for (; step > 0; step--) {
+        enum database_step_kind before = run->steps[step - 1].kind;
+        if (before == DATABASE_BEGIN)
+            return true;
+        if (before == DATABASE_COMMIT || before == DATABASE_ROLLBACK)
+            return false;
+    }
+    return session->open;
+}
+
 void database_run(struct database_session *session, struct database_run *run)
 {
     assert_true(session->held);
@@ -171,8 +191,9 @@ void database_run(struct database_session *session, struct database_run *run)
     for (size_t i = 0; i < run->count; i++) {
         enum database_step_kind kind = run->steps[i].kind;
         assert_false(kind == DATABASE_BEGIN && session->open);
+        assert_false(kind == DATABASE_SYNC && is_open(session, run, i));
         if (session->rolled_back)
-            assert_true(i > 0 || kind == DATABASE_BEGIN);
+            assert_true(i > 0 || kind == DATABASE_BEGIN || kind == DATABASE_ROLLBACK);
     }
     session->run = run;
 }
@@ -228,6 +249,7 @@ static void follow(struct database_session *session, const struct database_run *
             session->rolled_back = false;
         } else if (kind == DATABASE_COMMIT || kind == DATABASE_ROLLBACK) {
             session->open = false;
+            session->rolled_back = false;
         }
     }
 }

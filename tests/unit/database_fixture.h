@@ -1,8 +1,9 @@
 /* A database link that only records, and a strategy between it and the fake host: the test gives
  * and refuses sessions, looks at the steps of each run, fills their results and says how it ended.
  *
- * It holds its users to database.h: runs one at a time on a session, no step after a deadlock, a
- * BEGIN never inside a transaction, sessions given back once, nothing held when it is closed. */
+ * It holds its users to database.h: runs one at a time on a session, nothing but ROLLBACK or BEGIN
+ * after a deadlock, a BEGIN or SYNC never inside a transaction, sessions given back once, nothing
+ * held when it is closed. */
 #ifndef TESTS_DATABASE_FIXTURE_H
 #define TESTS_DATABASE_FIXTURE_H
 
@@ -20,6 +21,7 @@
 
 #define SESSIONS_MAX 64
 #define OPS_MAX      64
+#define LOCK_WAIT_MS 2000 /* the longest wait for a lock */
 
 struct database_session {
     struct database_link *link;
@@ -28,7 +30,7 @@ struct database_session {
     bool held;
     bool lost;
     bool open;        /* a transaction */
-    bool rolled_back; /* by a deadlock: nothing but BEGIN may follow */
+    bool rolled_back; /* by a deadlock, and no ROLLBACK or BEGIN since: not known to be outside */
 };
 
 struct database_link {
@@ -44,7 +46,7 @@ struct database_link {
     struct database_session sessions[SESSIONS_MAX]; /* each acquired one is a new one */
     size_t sessions_used;
     size_t held;
-    size_t closed_open; /* given back lost, or with a transaction open: closed */
+    size_t closed_open; /* given back lost, or not known to be outside of a transaction: closed */
 };
 
 struct database_fixture {

@@ -177,6 +177,9 @@ enum database_result grouped_execute_step(struct database_session *session,
         return insert(session, &step->insert);
     case DATABASE_END_SESSION:
         return DATABASE_DONE;
+    case DATABASE_SYNC:
+        assert_false(session->open);
+        return DATABASE_DONE;
     case DATABASE_WRITE_SOLD:
     case DATABASE_CANCEL_RESERVATION:
     case DATABASE_GIVE_BACK_SEATS:

@@ -37,6 +37,12 @@ bool database_link_is_up(const struct database_link *link)
     return link->up;
 }
 
+uint64_t database_link_lock_wait_ms(const struct database_link *link)
+{
+    (void)link;
+    return 2000;
+}
+
 void database_link_interrupt(struct database_link *link)
 {
     (void)link; /* the test ends runs itself */
@@ -174,6 +180,7 @@ const char *run_of(size_t session)
         [DATABASE_TAKE_SEATS_OR_FAIL] = 'F',
         [DATABASE_WRITE_SOLD] = 'W',
         [DATABASE_INSERT_RESERVATIONS] = 'I',
+        [DATABASE_SYNC] = 'D',
     };
     static char text[16];
     const struct database_run *run = the_link.sessions[session].run;

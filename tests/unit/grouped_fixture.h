@@ -95,7 +95,7 @@ void flush(void);
 void pass_ms(uint64_t ms);
 /* The run under way on this session, as one letter a step; "" for none. B begin, C commit,
  * R rollback, E end session, c read concert, L lock concert, i read reservations, m read members,
- * s member seats, T take seats, F take or fail, W write sold, I insert. */
+ * s member seats, T take seats, F take or fail, W write sold, I insert, D sync (durable). */
 const char *run_of(size_t session);
 /* Executes it, calls its done, and flushes. */
 void execute(size_t session);

@@ -246,12 +246,25 @@ static void on_refused(struct database_wait *wait, enum database_refusal refusal
     test->turn = ++turns;
 }
 
-void start_wait(struct test_wait *wait, enum database_pool pool)
+static void begin_wait(struct test_wait *wait, enum database_pool pool, bool urgent)
 {
-    *wait = (struct test_wait){
-        .wait = {.pool = pool, .data = wait, .acquired = on_acquired, .refused = on_refused}};
+    *wait = (struct test_wait){.wait = {.pool = pool,
+                                        .urgent = urgent,
+                                        .data = wait,
+                                        .acquired = on_acquired,
+                                        .refused = on_refused}};
     database_wait(the_database.link, &wait->wait);
     assert_false(wait->answered); /* never from inside */
+}
+
+void start_wait(struct test_wait *wait, enum database_pool pool)
+{
+    begin_wait(wait, pool, false);
+}
+
+void start_urgent_wait(struct test_wait *wait, enum database_pool pool)
+{
+    begin_wait(wait, pool, true);
 }
 
 struct test_wait *wait_for(struct test_wait *wait)

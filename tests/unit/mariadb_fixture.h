@@ -66,6 +66,7 @@ struct test_wait {
     unsigned turn; /* which of all answers it was, from 1 */
 };
 void start_wait(struct test_wait *wait, enum database_pool pool);
+void start_urgent_wait(struct test_wait *wait, enum database_pool pool);
 /* Waits for it and asserts that a session came. */
 struct database_session *get_session(enum database_pool pool);
 struct test_wait *wait_for(struct test_wait *wait);

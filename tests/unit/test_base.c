@@ -82,7 +82,7 @@ static struct database_run *release_until_changed(struct database_fixture *fixtu
     run->steps[2].reservation.changed = changed;
     run_done(&fixture->host, run);
     return changed ? expect_run(DATABASE_GIVE_BACK_SEATS, DATABASE_COMMIT, END)
-                   : expect_run(DATABASE_ROLLBACK, END);
+                   : expect_run(DATABASE_ROLLBACK, DATABASE_SYNC, END);
 }
 
 static void release_gives_the_seats_back(void **state)
@@ -122,9 +122,31 @@ static void release_with_nothing_to_do(void **state)
         struct database_run *run = expect_run(DATABASE_READ_RESERVATIONS, END);
         fill_row(&run->steps[0], 0, 9, 1, 3, over[i]);
         run_done(&fixture->host, run);
+        run = expect_run(DATABASE_SYNC, END); /* the other release may not be on disk yet */
+        assert_under_way(op);
+        run_done(&fixture->host, run);
         assert_outcome(op, RESV_RELEASED);
     }
     expect_no_run();
+}
+
+static void release_of_what_cannot_be_made_durable(void **state)
+{
+    struct database_fixture *fixture = *state;
+    struct resv_op *op = submit_kind(fixture, RESV_OP_RELEASE, 5);
+    struct database_run *run = expect_run(DATABASE_READ_RESERVATIONS, END);
+    fill_row(&run->steps[0], 0, 9, 1, 3, RESV_STATUS_CANCELLED);
+    run_done(&fixture->host, run);
+    run_fails(&fixture->host, expect_run(DATABASE_SYNC, END), DATABASE_FAILED, 0);
+    run_done(&fixture->host, expect_run(DATABASE_ROLLBACK, END));
+    assert_outcome(op, RESV_UNAVAILABLE);
+    /* A lost session leaves nothing in doubt: it is read again. */
+    op = submit_kind(fixture, RESV_OP_RELEASE, 5);
+    run = release_until_changed(fixture, false);
+    run_fails(&fixture->host, run, DATABASE_LOST, 1);
+    fake_host_advance(&fixture->host, 10);
+    run_done(&fixture->host, release_until_changed(fixture, false));
+    assert_outcome(op, RESV_RELEASED);
 }
 
 static void release_after_a_deadlock(void **state)
@@ -132,11 +154,29 @@ static void release_after_a_deadlock(void **state)
     struct database_fixture *fixture = *state;
     struct resv_op *op = submit_kind(fixture, RESV_OP_RELEASE, 5);
     run_fails(&fixture->host, release_until_changed(fixture, true), DATABASE_DEADLOCK, 0);
+    run_done(&fixture->host, expect_run(DATABASE_ROLLBACK, END));
     expect_no_run();
     fake_host_advance(&fixture->host, 10);
     run_done(&fixture->host, release_until_changed(fixture, true));
     assert_outcome(op, RESV_RELEASED);
     assert_int_equal(fake_host_metric(&fixture->host, "database_deadlocks_total"), 1);
+    assert_int_equal(the_link.closed_open, 0);
+}
+
+/* The concert has fewer seats sold than the reservation has: they cannot be given back. */
+static void release_that_contradicts_what_is_sold(void **state)
+{
+    struct database_fixture *fixture = *state;
+    struct resv_op *op = submit_kind(fixture, RESV_OP_RELEASE, 5);
+    run_fails(&fixture->host, release_until_changed(fixture, true), DATABASE_REFUSED, 0);
+    assert_under_way(op);
+    run_done(&fixture->host, expect_run(DATABASE_ROLLBACK, END));
+    assert_outcome(op, RESV_UNAVAILABLE);
+    expect_no_run();
+    assert_int_equal(the_link.held, 0);
+    assert_int_equal(the_link.closed_open, 0);
+    assert_int_equal(fake_host_metric(&fixture->host, "database_contradictions_total"), 1);
+    assert_int_equal(fake_host_metric(&fixture->host, "database_releases_total"), 0);
 }
 
 static void release_in_doubt_finds_itself(void **state)
@@ -149,6 +189,7 @@ static void release_in_doubt_finds_itself(void **state)
     struct database_run *run = expect_run(DATABASE_READ_RESERVATIONS, END);
     fill_row(&run->steps[0], 0, 9, 1, 3, RESV_STATUS_CANCELLED);
     run_done(&fixture->host, run);
+    run_done(&fixture->host, expect_run(DATABASE_SYNC, END));
     assert_outcome(op, RESV_RELEASED);
     expect_no_run();
     assert_int_equal(fake_host_metric(&fixture->host, "database_commits_resolved_total"), 1);
@@ -163,6 +204,22 @@ static void release_in_doubt_that_was_not_executed(void **state)
     run_done(&fixture->host, expect_run(DATABASE_END_SESSION, END));
     run_done(&fixture->host, release_until_changed(fixture, true));
     assert_outcome(op, RESV_RELEASED);
+}
+
+static void release_in_doubt_that_contradicts_is_tried_again(void **state)
+{
+    struct database_fixture *fixture = *state;
+    struct resv_op *op = submit_kind(fixture, RESV_OP_RELEASE, 5);
+    run_fails(&fixture->host, release_until_changed(fixture, true), DATABASE_LOST, 1);
+    fake_host_advance(&fixture->host, 10);
+    run_done(&fixture->host, expect_run(DATABASE_END_SESSION, END));
+    run_fails(&fixture->host, release_until_changed(fixture, true), DATABASE_REFUSED, 0);
+    run_done(&fixture->host, expect_run(DATABASE_ROLLBACK, END));
+    assert_under_way(op);
+    fake_host_advance(&fixture->host, 100);
+    run_done(&fixture->host, release_until_changed(fixture, true));
+    assert_outcome(op, RESV_RELEASED);
+    assert_int_equal(fake_host_metric(&fixture->host, "database_contradictions_total"), 1);
 }
 
 static void cancelled_release(void **state)
@@ -282,9 +339,12 @@ int main(void)
         TEST(release_gives_the_seats_back),
         TEST(release_that_another_was_before),
         TEST(release_with_nothing_to_do),
+        TEST(release_of_what_cannot_be_made_durable),
         TEST(release_after_a_deadlock),
+        TEST(release_that_contradicts_what_is_sold),
         TEST(release_in_doubt_finds_itself),
         TEST(release_in_doubt_that_was_not_executed),
+        TEST(release_in_doubt_that_contradicts_is_tried_again),
         TEST(cancelled_release),
         TEST(drain_waits_for_all),
         TEST(drain_whose_deadline_comes),

@@ -86,20 +86,20 @@ struct bad_file {
 
 static const struct bad_file bad_files[] = {
     {"[server]\n    concurency = 5\n", "test.conf:2: unknown key 'concurency' in [server]\n"
-                                       "    concurency = 5\n"},
+                                       "    concurency = …\n"},
     {"[strategy.embedded]\n  concurency = 5\n",
      "test.conf:2: unknown key 'concurency' in [strategy.embedded]\n"
-     "    concurency = 5\n"
+     "    concurency = …\n"
      "    did you mean 'concurrency'?\n"},
     {"[strategy.embedded]\nocncurrency = 5\n",
      "test.conf:2: unknown key 'ocncurrency' in [strategy.embedded]\n"
-     "    ocncurrency = 5\n"
+     "    ocncurrency = …\n"
      "    did you mean 'concurrency'?\n"},
     {"[strategy.embedded]\nListen = 5\n",
-     "test.conf:2: unknown key 'Listen' in [strategy.embedded]\n    Listen = 5\n"},
+     "test.conf:2: unknown key 'Listen' in [strategy.embedded]\n    Listen = …\n"},
     {"[strategy.embedded]\nlisten = 5\n",
      "test.conf:2: unknown key 'listen' in [strategy.embedded]\n"
-     "    listen = 5\n"
+     "    listen = …\n"
      "    did you mean 'listen' in [server]?\n"},
     {"[sever]\nlisten = 5\nlisten = 6\n", "test.conf:1: unknown section [sever]\n"
                                           "    [sever]\n"
@@ -112,18 +112,18 @@ static const struct bad_file bad_files[] = {
                      "    [ server ]\n"
                      "    did you mean [server]?\n"},
     {"[server\nlisten = x\n", "test.conf:1: ']' is missing\n    [server\n"},
-    {"[server] x\n", "test.conf:1: text behind ']'\n    [server] x\n"},
+    {"[server] x\n", "test.conf:1: text behind ']'\n    [server] …\n"},
     {"[]\n", "test.conf:1: the section has no name\n    []\n"},
     {"[aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa]\n",
      "test.conf:1: the section's name is too long\n"
      "    [aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa]\n"},
-    {"listen = x\n", "test.conf:1: the key stands before the first [section]\n    listen = ***\n"},
-    {"[server]\n= x\n", "test.conf:2: the key is missing\n    = x\n"},
+    {"listen = x\n", "test.conf:1: the key stands before the first [section]\n    listen = …\n"},
+    {"[server]\n= x\n", "test.conf:2: the key is missing\n    = …\n"},
     {"[server]\nlisten\n", "test.conf:2: expected 'key = value' or '[section]'\n    listen\n"},
     {"[server]\nlisten ; = x\n",
-     "test.conf:2: expected 'key = value' or '[section]'\n    listen ; = x\n"},
+     "test.conf:2: expected 'key = value' or '[section]'\n    listen …\n"},
     {"[server]\nlisten = 127.0.0.1:1\n    127.0.0.1:2\n",
-     "test.conf:3: unknown key '127.0.0.1' in [server]\n    127.0.0.1:2\n"},
+     "test.conf:3: unknown key '127.0.0.1' in [server]\n    127.0.0.1 = …\n"},
     {"[server]\nauth=off\n[server]\n\nauth = off\n",
      "test.conf:5: duplicate key 'auth' in [server], first on line 2\n    auth = off\n"},
     {"[strategy.embedded]\nconcurrency = 0\n",
@@ -155,28 +155,47 @@ static const struct bad_file bad_files[] = {
     /* Secrets are never shown. */
     {"[strategy.embedded]\npassword = a\npassword = hunter2\n",
      "test.conf:3: duplicate key 'password' in [strategy.embedded], first on line 2\n"
-     "    password = ***\n"},
+     "    password = …\n"},
     {"[strategy.embedded]\npasword = hunter2\n",
      "test.conf:2: unknown key 'pasword' in [strategy.embedded]\n"
-     "    pasword = ***\n"
+     "    pasword = …\n"
      "    did you mean 'password'?\n"},
     {"[server]\npassword = hunter2\n", "test.conf:2: unknown key 'password' in [server]\n"
-                                       "    password = ***\n"
+                                       "    password = …\n"
                                        "    did you mean 'password' in [strategy.embedded]?\n"},
     {"[strategy.embedded]\npassword = hunter\n  2\n",
      "test.conf:3: expected 'key = value' or '[section]'\n"},
     {"[strategy.embedded]\npassword_file = /p\npassword = hunter2\n",
      "test.conf:3: 'password' and 'password_file' exclude each other; the other is on line 2\n"
-     "    password = ***\n"},
+     "    password = …\n"},
     {"[strategy.embedded]\npassword = hunter2\npassword_file = /p\n",
      "test.conf:3: 'password' and 'password_file' exclude each other; the other is on line 2\n"
      "    password_file = /p\n"},
     {"[strategy.embedded]\npassword_file =\n",
      "test.conf:2: password_file: must be the path of a file\n    password_file =\n"},
     {"[server]\napi_keys = a,\xc3\xa4\n",
-     "test.conf:2: api_keys: key 2 of the list is not visible ASCII\n    api_keys = ***\n"},
+     "test.conf:2: api_keys: key 2 of the list is not visible ASCII\n    api_keys = …\n"},
     {"[server]\napi_keys = ,\n",
-     "test.conf:2: api_keys: there is no key in the list\n    api_keys = ***\n"},
+     "test.conf:2: api_keys: there is no key in the list\n    api_keys = …\n"},
+    /* Nor what could be one: a key mistyped beyond recognition, a delimiter forgotten. */
+    {"[strategy.embedded]\npwd=hunter2\n",
+     "test.conf:2: unknown key 'pwd' in [strategy.embedded]\n    pwd = …\n"},
+    {"[server]\nurl=mysql://u:hunter2@h/db\n",
+     "test.conf:2: unknown key 'url' in [server]\n    url = …\n"},
+    {"[server]\nurl : mysql://u:hunter2@h/db\n",
+     "test.conf:2: unknown key 'url' in [server]\n    url = …\n"},
+    {"[strategy.embedded]\npassword hunter2\n",
+     "test.conf:2: expected 'key = value' or '[section]'\n    password …\n"},
+    {"[strategy.embedded]\npassword hunter2==\n",
+     "test.conf:2: unknown key 'password …' in [strategy.embedded]\n    password …\n"},
+    {"[strategy.embedded]\npwd = hunter\n  2\n",
+     "test.conf:2: unknown key 'pwd' in [strategy.embedded]\n    pwd = …\n"
+     "test.conf:3: expected 'key = value' or '[section]'\n"},
+    {"[strategy.embedded] password = hunter2\n",
+     "test.conf:1: text behind ']'\n    [strategy.embedded] …\n"},
+    {"[password = hunter2\n", "test.conf:1: ']' is missing\n    [password …\n"},
+    {"password hunter2=\n",
+     "test.conf:1: the key stands before the first [section]\n    password …\n"},
     /* All at once. */
     {"x\n[server]\nauth = maybe\n[nowhere]\nz = 1\n[server]\nstudy_api = 2\n",
      "test.conf:1: expected 'key = value' or '[section]'\n    x\n"

@@ -116,6 +116,8 @@ static void a_key_again_is_answered_again(void **state)
     assert_string_equal(run_of(0), "R");
     execute(0);
     assert_string_equal(run_of(0), "BLim");
+    execute(0);
+    assert_string_equal(run_of(0), "TIC"); /* its own COMMIT is behind the row that was read */
     execute_all();
     assert_granted(before, false);
     assert_granted(again, true);
@@ -256,10 +258,58 @@ static void sold_out_needs_one_look(void **state)
     flush();
     assert_string_equal(run_of(0), "cim");
     execute(0);
+    assert_string_equal(run_of(0), "D"); /* the row may not be on disk yet */
+    assert_int_equal(again->state, RESV_OP_SUBMITTED);
+    execute(0);
     assert_done(op, RESV_SOLD_OUT);
     assert_granted(again, true);
     assert_done(nobody, RESV_UNKNOWN_MEMBER);
     assert_string_equal(run_of(0), "");
+}
+
+/* A row that is the answer of nobody, or of another request, needs no disk. */
+static void what_is_refused_waits_for_no_disk(void **state)
+{
+    struct grouped_fixture *fixture = *state;
+    grouped_open(fixture);
+    have_row(7, 1, 3, 2);
+    sell_out(fixture, 1);
+    struct resv_op *reused = reserve_keyed(fixture, 1, 3, 1, 7);
+    struct resv_op *op = reserve(fixture, 1, 9, 1);
+    flush();
+    assert_string_equal(run_of(0), "cim");
+    execute(0);
+    assert_string_equal(run_of(0), "");
+    assert_done(reused, RESV_KEY_REUSED);
+    assert_done(op, RESV_SOLD_OUT);
+}
+
+/* Nobody of the group gets seats. */
+static void only_answers_again(void **state)
+{
+    struct grouped_fixture *fixture = *state;
+    grouped_open(fixture);
+    have_row(7, 1, 3, 2);
+    struct resv_op *again = reserve_keyed(fixture, 1, 3, 2, 7);
+    flush();
+    execute(0); /* a duplicate */
+    execute(0);
+    assert_string_equal(run_of(0), "BLim");
+    execute(0);
+    assert_string_equal(run_of(0), "RD");
+    end_run(0, DATABASE_LOST, 1, false); /* nothing is in doubt: all of it again */
+    assert_int_equal(again->state, RESV_OP_SUBMITTED);
+    execute_all();
+    assert_granted(again, true);
+    again = reserve_keyed(fixture, 1, 3, 2, 7);
+    flush();
+    execute(0);
+    execute(0);
+    execute(0);
+    assert_string_equal(run_of(0), "RD");
+    end_run(0, DATABASE_FAILED, 1, false); /* the server takes no writes */
+    execute_all();
+    assert_done(again, RESV_UNAVAILABLE);
 }
 
 static void what_fits_after_all_goes_on(void **state)
@@ -341,6 +391,8 @@ int main(void)
         GROUPED_TEST(numbers_beyond_any_concert),
         GROUPED_TEST(limit_counts_the_group_and_what_was_before),
         GROUPED_TEST(sold_out_needs_one_look),
+        GROUPED_TEST(what_is_refused_waits_for_no_disk),
+        GROUPED_TEST(only_answers_again),
         GROUPED_TEST(what_fits_after_all_goes_on),
         GROUPED_TEST(catalog_change_is_heeded),
         GROUPED_TEST(rows_go_before_seats),

@@ -372,9 +372,9 @@ static void health(void **state)
     assert_int_equal(host_fixture.events.health_changed, 1);
     resv_host_health(host_fixture.host, "sqlite", RESV_HEALTH_UP, 18, NULL);
     assert_int_equal(host_fixture.events.health_changed, 1);
-    char detail[1000];
+    char detail[2000];
     memset(detail, 'x', sizeof(detail));
-    detail[999] = '\0';
+    detail[1999] = '\0';
     resv_host_health(host_fixture.host, "redis-1", RESV_HEALTH_DOWN, 0, detail);
     assert_int_equal(host_fixture.events.health_changed, 2);
     detail[0] = 'y'; /* it was copied */

@@ -66,6 +66,24 @@ static const char *take_line(void)
     return line;
 }
 
+static void test_start_failure(void **state)
+{
+    (void)state;
+    log_configure(LOG_FORMAT_JSON, RESV_LOG_ERROR);
+    assert_int_equal(log_current_format(), LOG_FORMAT_JSON);
+    log_start_failure("no \"way\"");
+    assert_string_equal(take_line(), "{\"time\":\"T\",\"level\":\"error\",\"event\":\"start "
+                                     "failed\",\"message\":\"no \\\"way\\\"\"}\n");
+    static const enum log_format formats[] = {LOG_FORMAT_TEXT, LOG_FORMAT_LOGFMT};
+    for (size_t i = 0; i < 2; i++) {
+        log_configure(formats[i], RESV_LOG_ERROR);
+        log_start_failure("no way");
+        ssize_t size = recv(receiver, line, sizeof line, MSG_DONTWAIT);
+        assert_int_equal(size, strlen("resvd: no way\n"));
+        assert_memory_equal(line, "resvd: no way\n", (size_t)size);
+    }
+}
+
 static void test_forms(void **state)
 {
     (void)state;
@@ -198,6 +216,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_forms),
+        TEST(test_start_failure),
         TEST(test_auto),
         TEST(test_levels),
         TEST(test_escaping),

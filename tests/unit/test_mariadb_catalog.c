@@ -247,6 +247,41 @@ static void reads_go_on_beside_an_audit(void **state)
     }
 }
 
+/* Both wait for others, for a row and for the schema's lock: not on all connections. */
+static void reads_go_on_beside_a_write_and_a_reset(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_option(fixture, "database.catalog_pool", "2");
+    fixture_open(fixture);
+    assert_int_equal(fixture_reset(fixture, 2, 1, 10), RESV_STORED);
+    for (size_t order = 0; order < 2; order++) {
+        fixture_sql(fixture,
+                    "DO GET_LOCK(CONCAT('resvd-schema-', MD5(DATABASE())), 0);"
+                    "START TRANSACTION; UPDATE concerts SET venue = 'elsewhere' WHERE id = 2");
+        struct resv_concert changed = {.title = "new"}, concert;
+        struct resv_catalog_request requests[] = {
+            {.reset_concerts = 2, .reset_members = 1, .reset_capacity = 10},
+            {.concerts = &changed, .count = 1, .fields = RESV_CONCERT_TITLE},
+        };
+        struct resv_op ops[] = {
+            {.kind = RESV_OP_RESET, .catalog = &requests[0]},
+            {.kind = RESV_OP_CONCERT_UPDATE, .concert_id = 2, .catalog = &requests[1]},
+        };
+        fixture_submit(fixture, 0, &ops[order]);
+        fixture_submit(fixture, 0, &ops[1 - order]);
+        fixture_run_ms(fixture, 50);
+        uint64_t began_ns = uv_hrtime();
+        for (int i = 0; i < 20; i++)
+            assert_int_equal(get_concert(fixture, 1, &concert), RESV_FOUND);
+        assert_in_range(uv_hrtime() - began_ns, 0, 1000000000);
+        assert_int_equal(ops[0].state, RESV_OP_SUBMITTED);
+        assert_int_equal(ops[1].state, RESV_OP_SUBMITTED);
+        fixture_sql(fixture, "COMMIT; DO RELEASE_LOCK(CONCAT('resvd-schema-', MD5(DATABASE())))");
+        assert_int_equal(fixture_finish(fixture, &ops[0]), RESV_STORED);
+        assert_int_equal(fixture_finish(fixture, &ops[1]), RESV_STORED);
+    }
+}
+
 static void interrupted_operations_end(void **state)
 {
     struct fixture *fixture = *state;
@@ -280,7 +315,7 @@ static void expect_reset_to(struct fixture *fixture, int64_t concerts, int64_t m
     assert_int_equal(fixture_integer(fixture, "SELECT COALESCE(MAX(id), 0) FROM members"), members);
     assert_int_equal(fixture_integer(fixture, "SELECT COUNT(*) FROM information_schema.TABLES "
                                               "WHERE TABLE_SCHEMA = DATABASE()"),
-                     5);
+                     6);
 }
 
 static void reset_makes_everything_anew(void **state)
@@ -386,12 +421,13 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(texts_come_back_as_they_went),     TEST(strategies_are_told_of_changes),
-        TEST(ids_follow_the_servers_increment), TEST(gets_at_the_same_moment_are_joined),
-        TEST(more_than_its_maximum_is_busy),    TEST(audit_finds_what_does_not_agree),
-        TEST(reads_go_on_beside_an_audit),      TEST(interrupted_operations_end),
-        TEST(reset_makes_everything_anew),      TEST(reset_waits_for_transactions),
-        TEST(lost_reset_is_unknown_and_whole),  TEST(resets_of_two_processes_take_turns),
+        TEST(texts_come_back_as_they_went),       TEST(strategies_are_told_of_changes),
+        TEST(ids_follow_the_servers_increment),   TEST(gets_at_the_same_moment_are_joined),
+        TEST(more_than_its_maximum_is_busy),      TEST(audit_finds_what_does_not_agree),
+        TEST(reads_go_on_beside_an_audit),        TEST(reads_go_on_beside_a_write_and_a_reset),
+        TEST(interrupted_operations_end),         TEST(reset_makes_everything_anew),
+        TEST(reset_waits_for_transactions),       TEST(lost_reset_is_unknown_and_whole),
+        TEST(resets_of_two_processes_take_turns),
     };
     return cmocka_run_group_tests_name("mariadb catalog", tests, NULL, NULL);
 }

@@ -10,7 +10,7 @@
 #include "mariadb_internal.h"
 #include "support/database_case_kit.h"
 
-static const struct database_session_name name = {
+static struct database_session_name name = {
     .bytes = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0xff}};
 
 #define INSERT "INSERT INTO reservations VALUES (0x01, 1, 1, 1, 2, 0, 0)"
@@ -79,6 +79,10 @@ static int open_link(void **state)
         return -1;
     fixture_open(*state);
     assert_int_equal(fixture_reset(*state, 1, 1, 10), RESV_STORED);
+    struct database_cases cases = fixture_cases(*state);
+    struct database_session *session = case_acquire(&cases);
+    name.server = database_session_name(session).server;
+    database_give_back(session);
     return 0;
 }
 
@@ -168,6 +172,40 @@ static void not_over_while_the_lock_is_held(void **state)
     database_give_back(session);
 }
 
+/* After a failover another server says that nobody has the lock. */
+static void another_server_cannot_tell(void **state)
+{
+    struct fixture *fixture = *state;
+    struct database_cases cases = fixture_cases(fixture);
+    struct database_session *session = case_acquire(&cases);
+    MYSQL *victim = connect_victim("BEGIN;UPDATE concerts SET sold = 1;" INSERT);
+    struct database_session_name elsewhere = name;
+    assert_true(elsewhere.server != 0);
+    elsewhere.server ^= 1;
+    struct database_step steps[] = {step_end_session(elsewhere), step_of(DATABASE_BEGIN)};
+    size_t failed_at;
+    assert_int_equal(case_run(&cases, session, steps, 2, &failed_at), DATABASE_LOCK_WAIT);
+    assert_int_equal(failed_at, 0);
+    assert_false(mariadb_session_in_transaction(session));
+    assert_int_equal(mysql_query(victim, "DO 1"), 0); /* lives */
+    elsewhere.bytes[0]++;                             /* nor can it of one that it never had */
+    steps[0] = step_end_session(elsewhere);
+    assert_int_equal(case_run(&cases, session, steps, 2, NULL), DATABASE_LOCK_WAIT);
+    database_give_back(session);
+    end_and_expect_nothing(fixture, victim);
+}
+
+static void servers_stay_who_they_are(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_start(fixture, 1);
+    assert_true(fixture_wait_started(fixture, 1));
+    struct database_session *session = database_acquire(fixture->links[1].link, DATABASE_SALES);
+    assert_non_null(session);
+    assert_true(database_session_name(session).server == name.server);
+    database_give_back(session);
+}
+
 int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, open_link, fixture_tear_down)
@@ -175,7 +213,8 @@ int main(void)
         TEST(stopped_in_its_transaction),      TEST(gone_in_its_transaction),
         TEST(in_the_middle_of_its_packet),     TEST(waiting_for_a_row),
         TEST(with_a_second_packet_behind),     TEST(in_the_procedure),
-        TEST(not_over_while_the_lock_is_held),
+        TEST(not_over_while_the_lock_is_held), TEST(another_server_cannot_tell),
+        TEST(servers_stay_who_they_are),
     };
     return cmocka_run_group_tests_name("mariadb end session", tests, NULL, NULL);
 }

@@ -225,6 +225,110 @@ static void test_sessions_are_set_up(void **state)
     database_give_back(session);
 }
 
+static const struct {
+    const char *global, *usual, *session;
+} globals[] = {
+    {"check_constraint_checks=OFF", "check_constraint_checks=ON", "@@check_constraint_checks = 1"},
+    {"foreign_key_checks=OFF", "foreign_key_checks=ON", "@@foreign_key_checks = 1"},
+    {"unique_checks=OFF", "unique_checks=ON", "@@unique_checks = 1"},
+    {"sql_select_limit=1", "sql_select_limit=DEFAULT", "@@sql_select_limit = ~0"},
+    {"completion_type=CHAIN", "completion_type=NO_CHAIN", "@@completion_type = 'NO_CHAIN'"},
+    {"sql_safe_updates=ON", "sql_safe_updates=OFF", "@@sql_safe_updates = 0"},
+    {"max_statement_time=0.5", "max_statement_time=0", "@@max_statement_time = 0"},
+    {"autocommit=OFF", "autocommit=ON", "@@autocommit = 1"},
+    {"sql_mode=''", "sql_mode=DEFAULT", "@@sql_mode LIKE '%STRICT_ALL_TABLES%'"},
+    {"time_zone='+05:00'", "time_zone=DEFAULT", "@@time_zone = '+00:00'"},
+    {"tx_isolation='READ-UNCOMMITTED'", "tx_isolation=DEFAULT",
+     "@@tx_isolation = 'READ-COMMITTED'"},
+};
+
+static void test_servers_defaults_do_not_matter(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof globals / sizeof globals[0]; i++)
+        server("sql SET GLOBAL %s", globals[i].global);
+    database_open();
+    struct database_session *session = get_session(DATABASE_SALES);
+    for (size_t i = 0; i < sizeof globals / sizeof globals[0]; i++) {
+        char statement[128];
+        snprintf(statement, sizeof statement, "SELECT %s", globals[i].session);
+        if (query_number(session, statement) != 1)
+            fail_msg("after SET GLOBAL %s it is not so that %s", globals[i].global,
+                     globals[i].session);
+        server("sql SET GLOBAL %s", globals[i].usual);
+    }
+    database_give_back(session);
+}
+
+static void test_text_ends_at_the_servers_packet(void **state)
+{
+    (void)state;
+    server("sql SET GLOBAL max_allowed_packet=65536");
+    database_open();
+    struct database_session *session = get_session(DATABASE_SALES);
+    char *text = mariadb_session_text(session, 40000); /* its double is not to be had */
+    assert_non_null(text);
+    memset(text, 'x', 40000);
+    text = mariadb_session_text(session, 65536 - MARIADB_PACKET_RESERVE);
+    assert_non_null(text);
+    memset(text, 'x', 65536 - MARIADB_PACKET_RESERVE);
+    assert_null(mariadb_session_text(session, 65536 - MARIADB_PACKET_RESERVE + 1));
+    assert_non_null(mariadb_session_text(session, 100));
+    database_give_back(session);
+    server("sql SET GLOBAL max_allowed_packet=DEFAULT");
+}
+
+/* Before all others, and where the line is full; its own wait has an end too. */
+static void test_urgent_goes_first(void **state)
+{
+    (void)state;
+    setting("pool_min", "1");
+    setting("pool_max", "1");
+    setting("pool_queue_max", "2");
+    database_open();
+    struct database_session *session = get_session(DATABASE_SALES);
+    struct test_wait waits[5];
+    static const bool urgent[5] = {false, false, true, true, true};
+    for (size_t i = 0; i < 5; i++) {
+        if (urgent[i])
+            start_urgent_wait(&waits[i], DATABASE_SALES);
+        else
+            start_wait(&waits[i], DATABASE_SALES);
+    }
+    assert_int_equal(metric("db_connections_pending"), 5);
+    database_wait_cancel(the_database.link, &waits[3].wait);
+    static const size_t order[] = {2, 4, 0, 1};
+    for (size_t i = 0; i < 4; i++) {
+        database_give_back(session);
+        session = wait_for(&waits[order[i]])->session;
+        assert_non_null(session);
+        for (size_t later = i + 1; later < 4; later++)
+            assert_false(waits[order[later]].answered);
+    }
+    database_give_back(session);
+    assert_int_equal(metric("db_connections_pending"), 0);
+}
+
+static void test_urgent_waits_have_an_end(void **state)
+{
+    (void)state;
+    setting("pool_min", "1");
+    setting("pool_max", "1");
+    setting("pool_wait_ms", "150");
+    database_open();
+    struct database_session *session = get_session(DATABASE_SALES);
+    struct test_wait usual, urgent;
+    start_wait(&usual, DATABASE_SALES);
+    run_ms(80);
+    start_urgent_wait(&urgent, DATABASE_SALES);
+    wait_for(&usual); /* not kept by the one that came later and is before it */
+    assert_int_equal(usual.refusal, DATABASE_WAITED_OUT);
+    assert_false(urgent.answered);
+    wait_for(&urgent);
+    assert_int_equal(urgent.refusal, DATABASE_WAITED_OUT);
+    database_give_back(session);
+}
+
 static void test_results_come_per_statement(void **state)
 {
     (void)state;
@@ -279,6 +383,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_open_transactions_do_not_come_back, mariadb_set_up,
                                         mariadb_tear_down),
         cmocka_unit_test_setup_teardown(test_sessions_are_set_up, mariadb_set_up,
+                                        mariadb_tear_down),
+        cmocka_unit_test_setup_teardown(test_servers_defaults_do_not_matter, mariadb_set_up,
+                                        mariadb_tear_down),
+        cmocka_unit_test_setup_teardown(test_text_ends_at_the_servers_packet, mariadb_set_up,
+                                        mariadb_tear_down),
+        cmocka_unit_test_setup_teardown(test_urgent_goes_first, mariadb_set_up, mariadb_tear_down),
+        cmocka_unit_test_setup_teardown(test_urgent_waits_have_an_end, mariadb_set_up,
                                         mariadb_tear_down),
         cmocka_unit_test_setup_teardown(test_results_come_per_statement, mariadb_set_up,
                                         mariadb_tear_down),

@@ -14,7 +14,7 @@ static void expect_tables(struct fixture *fixture)
     assert_int_equal(fixture_integer(fixture,
                                      "SELECT COUNT(*) FROM information_schema.TABLES WHERE "
                                      "TABLE_SCHEMA = DATABASE() AND TABLE_COMMENT LIKE 'resvd:%'"),
-                     5);
+                     6);
     assert_int_equal(fixture_integer(fixture, "SELECT COUNT(*) FROM schema_migrations"),
                      mariadb_migrations_count);
 }
@@ -99,7 +99,7 @@ static void leftovers_of_a_reset_are_harmless(void **state)
     assert_int_equal(fixture_integer(fixture,
                                      "SELECT COUNT(*) FROM information_schema.TABLES WHERE "
                                      "TABLE_SCHEMA = DATABASE()"),
-                     5);
+                     6);
 }
 
 static void refused(struct fixture *fixture, int exit_code, const char *words, const char *setting)

@@ -203,6 +203,24 @@ static void test_warns_of_what_may_lose_a_sale(void **state)
     assert_string_equal(the_database.link->durability, "");
 }
 
+static void test_packet_too_small_for_a_group(void **state)
+{
+    (void)state;
+    server("sql SET GLOBAL max_allowed_packet=16384");
+    bool opened = database_start();
+    server("sql SET GLOBAL max_allowed_packet=32768");
+    assert_false(opened);
+    assert_int_equal(the_database.exit_code, 78);
+    static const char *const words[] = {"max_allowed_packet is 16384", "100 reservations",
+                                        "[strategy.grouped] group_max"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        assert_non_null(strstr(the_database.message, words[i]));
+    database_shut();
+    opened = database_start();
+    server("sql SET GLOBAL max_allowed_packet=DEFAULT");
+    assert_true(opened);
+}
+
 static void test_unknown_authority(void **state)
 {
     (void)state;
@@ -350,6 +368,7 @@ int main(void)
         TEST(test_ed25519),
         TEST(test_which_servers_are_too_old),
         TEST(test_warns_of_what_may_lose_a_sale),
+        TEST(test_packet_too_small_for_a_group),
         TEST(test_unknown_authority),
         TEST(test_certificate_for_another),
         TEST(test_authority_file_is_missing),

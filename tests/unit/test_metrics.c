@@ -24,9 +24,10 @@ static const struct resv_metric rows[] = {
     [WAIT] = {"wait_seconds", RESV_METRIC_HISTOGRAM_SECONDS, "Wait."},
     [BATCH] = {"batch_size", RESV_METRIC_HISTOGRAM_COUNT, "Batch."},
 };
-static const struct resv_metric_table table = {rows, sizeof(rows) / sizeof(rows[0])};
+static const struct resv_metric_table table = {.metrics = rows,
+                                               .count = sizeof(rows) / sizeof(rows[0])};
 static const struct resv_metric other_rows[] = {{"other_total", RESV_METRIC_COUNTER, "Other."}};
-static const struct resv_metric_table other_table = {other_rows, 1};
+static const struct resv_metric_table other_table = {.metrics = other_rows, .count = 1};
 
 static struct metrics *metrics;
 static char *text;
@@ -269,6 +270,33 @@ static void test_grammar(void **state)
     expect_line("resvd_other_total 0");
 }
 
+static void test_help_lists_outcomes(void **state)
+{
+    (void)state;
+    assert_true(request_metrics_open(metrics, "x"));
+    for (int outcome = 0; outcome <= RESV_OUTCOME_COUNT; outcome++) {
+        struct resv_op op = {.outcome = outcome < RESV_OUTCOME_COUNT ? (enum resv_outcome)outcome
+                                                                     : RESV_GRANTED};
+        op.reservation.replay = outcome == RESV_OUTCOME_COUNT;
+        request_metrics_reservation(&op);
+    }
+    request_metrics_close();
+    render();
+    const char *help = strstr(text, "# HELP resvd_reservations_total ");
+    assert_non_null(help);
+    const char *help_end = strchr(help, '\n');
+    size_t found = 0;
+    for (const char *at = help_end; (at = strstr(at, ",outcome=\"")) != NULL; found++) {
+        at += strlen(",outcome=\"");
+        char name[64];
+        snprintf(name, sizeof(name), " %.*s", (int)strcspn(at, "\""), at);
+        const char *listed = strstr(help, name);
+        assert_true(listed != NULL && listed < help_end);
+        assert_non_null(strchr(",.", listed[strlen(name)]));
+    }
+    assert_true(found >= 13);
+}
+
 static void test_process(void **state)
 {
     (void)state;
@@ -318,8 +346,9 @@ static void test_markdown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ROW(test_bucket_edges), ROW(test_values),  ROW(test_families), ROW(test_collectors),
-        ROW(test_grammar),      ROW(test_process), ROW(test_markdown),
+        ROW(test_bucket_edges), ROW(test_values),   ROW(test_families),
+        ROW(test_collectors),   ROW(test_grammar),  ROW(test_help_lists_outcomes),
+        ROW(test_process),      ROW(test_markdown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -59,9 +59,39 @@ static void deadlock_is_contended_at_once(void **state)
     struct resv_op *op = read_concert(fixture, false, 3, 4, RESV_NO_MEMBER_LIMIT);
     run_done(&fixture->host, expect_run(DATABASE_INSERT_RESERVATIONS, END));
     run_fails(&fixture->host, expect_run(DATABASE_WRITE_SOLD, END), DATABASE_DEADLOCK, 0);
+    assert_under_way(op);
+    run_done(&fixture->host, expect_run(DATABASE_ROLLBACK, END));
     assert_outcome(op, RESV_CONTENDED);
     assert_int_equal(fake_host_metric(&fixture->host, "database_deadlocks_total"), 1);
     expect_no_run();
+    assert_int_equal(the_link.closed_open, 0);
+}
+
+/* The table forbids more than the capacity, which was lowered since it was read. */
+static void capacity_lowered_since_is_contended(void **state)
+{
+    struct database_fixture *fixture = *state;
+    struct resv_op *op = read_concert(fixture, false, 3, 7, RESV_NO_MEMBER_LIMIT);
+    run_done(&fixture->host, expect_run(DATABASE_INSERT_RESERVATIONS, END));
+    run_fails(&fixture->host, expect_run(DATABASE_WRITE_SOLD, END), DATABASE_REFUSED, 0);
+    assert_under_way(op);
+    run_done(&fixture->host, expect_run(DATABASE_ROLLBACK, END)); /* the row goes, too */
+    assert_outcome(op, RESV_CONTENDED);
+    expect_no_run();
+    assert_int_equal(the_link.closed_open, 0);
+    assert_int_equal(fake_host_metric(&fixture->host, "database_contradictions_total"), 0);
+}
+
+/* Nothing that it has read speaks of the row that it writes. */
+static void insert_that_contradicts(void **state)
+{
+    struct database_fixture *fixture = *state;
+    struct resv_op *op = read_concert(fixture, false, 3, 4, RESV_NO_MEMBER_LIMIT);
+    run_fails(&fixture->host, expect_run(DATABASE_INSERT_RESERVATIONS, END), DATABASE_REFUSED, 0);
+    run_done(&fixture->host, expect_run(DATABASE_ROLLBACK, END));
+    assert_outcome(op, RESV_UNAVAILABLE);
+    assert_int_equal(the_link.closed_open, 0);
+    assert_int_equal(fake_host_metric(&fixture->host, "database_contradictions_total"), 1);
 }
 
 static void lost_commit_is_found_out_all_the_same(void **state)
@@ -82,6 +112,7 @@ static void lost_commit_is_found_out_all_the_same(void **state)
     run = expect_run(DATABASE_READ_RESERVATIONS, END);
     fill_row(&run->steps[0], 0, 1, 7, 3, RESV_STATUS_CONFIRMED);
     run_done(&fixture->host, run);
+    run_done(&fixture->host, expect_run(DATABASE_SYNC, END));
     assert_outcome(op, RESV_GRANTED);
     assert_false(op->reservation.replay);
 }
@@ -122,10 +153,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-        TEST(writes_back_what_it_has_read),
-        TEST(deadlock_is_contended_at_once),
-        TEST(lost_commit_is_found_out_all_the_same),
-        TEST(refusals),
+        TEST(writes_back_what_it_has_read),          TEST(deadlock_is_contended_at_once),
+        TEST(capacity_lowered_since_is_contended),   TEST(insert_that_contradicts),
+        TEST(lost_commit_is_found_out_all_the_same), TEST(refusals),
     };
     return cmocka_run_group_tests_name("naive", tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* The pessimistic strategy between a host and a link that only record. */
+/* The pessimistic strategy, form = statements, between a host and a link that only record. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,14 +35,6 @@ static int set_up_hold(void **state)
     return start(fixture, state);
 }
 
-static int set_up_procedure(void **state)
-{
-    struct database_fixture *fixture = new_fixture();
-    fake_host_option(&fixture->host, "hold_ms", "500");
-    fake_host_option(&fixture->host, "form", "procedure");
-    return start(fixture, state);
-}
-
 static int tear_down(void **state)
 {
     struct database_fixture *fixture = *state;
@@ -51,7 +43,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* --- statements: steps on the way -------------------------------------------------------------
+/* --- steps on the way --------------------------------------------------------------------------
  */
 
 /* BEGIN is done and the concert locked: it has 10 seats. */
@@ -108,12 +100,13 @@ static void assert_nothing_left(const struct database_fixture *fixture)
     assert_int_equal(the_link.closed_open, 0);
 }
 
-/* --- statements -------------------------------------------------------------------------------
+/* --- a reservation -----------------------------------------------------------------------------
  */
 
 static void granted_after_five_statements(void **state)
 {
     struct database_fixture *fixture = *state;
+    assert_false(the_link.config.needs_procedure);
     struct resv_op *op = submit_reserve(fixture, false, 1, 7, 3);
     lock(fixture, 7, RESV_NO_MEMBER_LIMIT);
     take(fixture, 3);
@@ -203,6 +196,9 @@ static void replay_finds_its_first_answer(void **state)
     struct database_run *run = expect_run(DATABASE_READ_RESERVATIONS, END);
     fill_row(&run->steps[0], 0, 1, 7, 3, RESV_STATUS_CANCELLED);
     run_done(&fixture->host, run);
+    run = expect_run(DATABASE_SYNC, END); /* it may not be on disk yet */
+    assert_under_way(op);
+    run_done(&fixture->host, run);
     assert_outcome(op, RESV_GRANTED);
     assert_true(op->reservation.replay);
     assert_int_equal(op->reservation.status, RESV_STATUS_CANCELLED);
@@ -217,7 +213,7 @@ static void replay_when_nothing_is_left(void **state)
     struct database_run *run = expect_run(DATABASE_READ_RESERVATIONS, DATABASE_READ_MEMBERS, END);
     fill_row(&run->steps[0], 0, 1, 7, 3, RESV_STATUS_CONFIRMED);
     run_done(&fixture->host, run);
-    run_done(&fixture->host, expect_run(DATABASE_ROLLBACK, END));
+    run_done(&fixture->host, expect_run(DATABASE_ROLLBACK, DATABASE_SYNC, END));
     assert_outcome(op, RESV_GRANTED);
     assert_true(op->reservation.replay);
     /* No such row: then it is sold out. */
@@ -309,7 +305,7 @@ static void in_doubt_it_had_the_last_seats(void **state)
     struct database_run *run = expect_run(DATABASE_READ_RESERVATIONS, DATABASE_READ_MEMBERS, END);
     fill_row(&run->steps[0], 0, 1, 7, 3, RESV_STATUS_CONFIRMED);
     run_done(&fixture->host, run);
-    run_done(&fixture->host, expect_run(DATABASE_ROLLBACK, END));
+    run_done(&fixture->host, expect_run(DATABASE_ROLLBACK, DATABASE_SYNC, END));
     assert_outcome(op, RESV_GRANTED);
     assert_false(op->reservation.replay); /* its own */
     assert_int_equal(fake_host_metric(&fixture->host, "database_commits_resolved_total"), 1);
@@ -326,6 +322,7 @@ static void in_doubt_its_row_is_there(void **state)
     struct database_run *run = expect_run(DATABASE_READ_RESERVATIONS, END);
     fill_row(&run->steps[0], 0, 1, 7, 3, RESV_STATUS_CONFIRMED);
     run_done(&fixture->host, run);
+    run_done(&fixture->host, expect_run(DATABASE_SYNC, END));
     assert_outcome(op, RESV_GRANTED);
     assert_false(op->reservation.replay);
 }
@@ -346,10 +343,61 @@ static void attempt_after_a_deadlock_starts_from_the_lock(void **state)
     lock(fixture, 0, RESV_NO_MEMBER_LIMIT);
     take(fixture, 3);
     run_fails(&fixture->host, expect_insert(fixture, op), DATABASE_DEADLOCK, 0);
+    run_done(&fixture->host, expect_run(DATABASE_ROLLBACK, END));
     fake_host_advance(&fixture->host, 10);
     lock(fixture, 9, RESV_NO_MEMBER_LIMIT); /* what was read before is void */
     look(fixture, false, true);
     assert_outcome(op, RESV_SOLD_OUT);
+    assert_nothing_left(fixture); /* the session was kept */
+}
+
+static void assert_contradictions(struct database_fixture *fixture, int count)
+{
+    assert_int_equal(fake_host_metric(&fixture->host, "database_contradictions_total"), count);
+}
+
+/* By what was read there are seats; the table says that there are not. */
+static void seats_that_contradict_are_unavailable(void **state)
+{
+    struct database_fixture *fixture = *state;
+    struct resv_op *op = submit_reserve(fixture, true, 1, 7, 3);
+    lock(fixture, 4, RESV_NO_MEMBER_LIMIT);
+    run_fails(&fixture->host, expect_run(DATABASE_TAKE_SEATS, END), DATABASE_REFUSED, 0);
+    assert_under_way(op);
+    run_done(&fixture->host, expect_run(DATABASE_ROLLBACK, END));
+    assert_outcome(op, RESV_UNAVAILABLE);
+    assert_nothing_left(fixture);
+    assert_contradictions(fixture, 1);
+}
+
+static void row_that_contradicts_is_unavailable(void **state)
+{
+    struct database_fixture *fixture = *state;
+    struct resv_op *op = submit_reserve(fixture, false, 1, 7, 3);
+    lock(fixture, 4, RESV_NO_MEMBER_LIMIT);
+    take(fixture, 3);
+    run_fails(&fixture->host, expect_insert(fixture, op), DATABASE_REFUSED, 0);
+    run_done(&fixture->host, expect_run(DATABASE_ROLLBACK, END)); /* the seats go back */
+    assert_outcome(op, RESV_UNAVAILABLE);
+    assert_nothing_left(fixture);
+    assert_contradictions(fixture, 1);
+}
+
+static void in_doubt_a_contradiction_is_tried_again(void **state)
+{
+    struct database_fixture *fixture = *state;
+    struct resv_op *op = in_doubt_until_begin(fixture);
+    lock(fixture, 4, RESV_NO_MEMBER_LIMIT);
+    run_fails(&fixture->host, expect_run(DATABASE_TAKE_SEATS, END), DATABASE_REFUSED, 0);
+    run_done(&fixture->host, expect_run(DATABASE_ROLLBACK, END));
+    assert_under_way(op);
+    fake_host_advance(&fixture->host, 100);
+    lock(fixture, 4, RESV_NO_MEMBER_LIMIT);
+    take(fixture, 3);
+    run_done(&fixture->host, expect_insert(fixture, op));
+    run_done(&fixture->host, expect_run(DATABASE_COMMIT, END));
+    assert_outcome(op, RESV_GRANTED);
+    assert_contradictions(fixture, 1);
 }
 
 static void cancelled_before_anything_was_sent(void **state)
@@ -379,64 +427,6 @@ static void holds_the_lock_so_long(void **state)
                      500 * FAKE_NS_PER_MS);
 }
 
-/* --- procedure --------------------------------------------------------------------------------
- */
-
-static void procedure_is_one_call(void **state)
-{
-    struct database_fixture *fixture = *state;
-    struct resv_op *op = submit_reserve(fixture, true, 1, 7, 3);
-    struct database_run *run = expect_run(DATABASE_CALL_RESERVE, END);
-    struct database_call_step *call = &run->steps[0].call;
-    assert_int_equal(call->concert_id, 1);
-    assert_memory_equal(&call->row.id, &op->id, sizeof op->id);
-    assert_int_equal(call->row.member_id, 7);
-    assert_int_equal(call->row.quantity, 3);
-    assert_int_equal(call->created_ms, fixture->host.wall_ms);
-    assert_int_equal(call->hold_ms, 500);
-    call->outcome = RESV_GRANTED;
-    call->reservation = (struct resv_reservation){.concert_id = 1,
-                                                  .member_id = 7,
-                                                  .quantity = 3,
-                                                  .status = RESV_STATUS_CONFIRMED,
-                                                  .replay = true};
-    run_done(&fixture->host, run);
-    assert_outcome(op, RESV_GRANTED);
-    assert_true(op->reservation.replay);
-    assert_int_equal(op->reservation.quantity, 3);
-    assert_nothing_left(fixture);
-}
-
-static void procedure_says_no(void **state)
-{
-    static const enum resv_outcome outcomes[] = {RESV_SOLD_OUT, RESV_LIMIT, RESV_UNKNOWN_CONCERT,
-                                                 RESV_UNKNOWN_MEMBER, RESV_KEY_REUSED};
-    struct database_fixture *fixture = *state;
-    for (size_t i = 0; i < sizeof outcomes / sizeof outcomes[0]; i++) {
-        struct resv_op *op = submit_reserve(fixture, false, 1, 7, 3);
-        struct database_run *run = expect_run(DATABASE_CALL_RESERVE, END);
-        run->steps[0].call.outcome = outcomes[i];
-        run_done(&fixture->host, run);
-        assert_outcome(op, outcomes[i]);
-    }
-}
-
-static void procedure_whose_answer_was_lost(void **state)
-{
-    struct database_fixture *fixture = *state;
-    struct resv_op *op = submit_reserve(fixture, false, 1, 7, 3);
-    run_fails(&fixture->host, expect_run(DATABASE_CALL_RESERVE, END), DATABASE_LOST, 0);
-    fake_host_advance(&fixture->host, 10);
-    run_done(&fixture->host, expect_run(DATABASE_END_SESSION, END));
-    struct database_run *run = expect_run(DATABASE_CALL_RESERVE, END);
-    run->steps[0].call.outcome = RESV_GRANTED;
-    run->steps[0].call.reservation.quantity = 3;
-    run->steps[0].call.reservation.replay = true;
-    run_done(&fixture->host, run);
-    assert_outcome(op, RESV_GRANTED);
-    assert_false(op->reservation.replay);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -456,12 +446,11 @@ int main(void)
         TEST(in_doubt_its_row_is_there),
         TEST(in_doubt_nothing_was_executed_and_others_were_first),
         TEST(attempt_after_a_deadlock_starts_from_the_lock),
+        TEST(seats_that_contradict_are_unavailable),
+        TEST(row_that_contradicts_is_unavailable),
+        TEST(in_doubt_a_contradiction_is_tried_again),
         TEST(cancelled_before_anything_was_sent),
         cmocka_unit_test_setup_teardown(holds_the_lock_so_long, set_up_hold, tear_down),
-        cmocka_unit_test_setup_teardown(procedure_is_one_call, set_up_procedure, tear_down),
-        cmocka_unit_test_setup_teardown(procedure_says_no, set_up_procedure, tear_down),
-        cmocka_unit_test_setup_teardown(procedure_whose_answer_was_lost, set_up_procedure,
-                                        tear_down),
     };
     return cmocka_run_group_tests_name("pessimistic", tests, NULL, NULL);
 }

@@ -141,18 +141,47 @@ static void in_doubt_every_failure_is_tried_again(void **state)
     run_done(&fixture->host, expect_end_session(1));
     run_fails(&fixture->host, owner_runs(fixture, DATABASE_BEGIN, DATABASE_TAKE_SEATS, END),
               DATABASE_DEADLOCK, 1);
+    machine_rolls_back(fixture);
     until_next_attempt(fixture);
     assert_int_equal(fixture->begun, 3);
     run_fails(&fixture->host, owner_runs(fixture, DATABASE_BEGIN, DATABASE_TAKE_SEATS, END),
               DATABASE_FAILED, 1);
-    run_done(&fixture->host, expect_run(DATABASE_ROLLBACK, END));
+    machine_rolls_back(fixture);
     until_next_attempt(fixture);
     assert_int_equal(fixture->begun, 4);
+    run_fails(&fixture->host, owner_runs(fixture, DATABASE_BEGIN, DATABASE_TAKE_SEATS, END),
+              DATABASE_REFUSED, 1);
+    machine_rolls_back(fixture);
+    assert_int_equal(fixture->counters.contradictions, 1);
+    until_next_attempt(fixture);
+    assert_int_equal(fixture->begun, 5);
+    /* No lock wait is too long for it. */
     struct database_run *run = owner_runs(fixture, DATABASE_BEGIN, DATABASE_TAKE_SEATS, END);
+    fake_host_advance(&fixture->host, DEADLINE_MS);
+    run_fails(&fixture->host, run, DATABASE_LOCK_WAIT, 1);
+    machine_rolls_back(fixture);
+    until_next_attempt(fixture);
+    assert_int_equal(fixture->begun, 6);
+    run = owner_runs(fixture, DATABASE_BEGIN, DATABASE_TAKE_SEATS, END);
     fake_host_advance(&fixture->host, DOUBT_MS);
     run_fails(&fixture->host, run, DATABASE_LOCK_WAIT, 1);
     run_done(&fixture->host, expect_run(DATABASE_ROLLBACK, END));
     assert_gave_up(fixture, RESV_UNKNOWN);
+}
+
+static void contradiction_to_the_end_is_unknown(void **state)
+{
+    struct work_fixture *fixture = *state;
+    start_work(fixture);
+    lose_commit(fixture);
+    until_next_attempt(fixture);
+    run_done(&fixture->host, expect_end_session(1));
+    struct database_run *run = owner_runs(fixture, DATABASE_BEGIN, DATABASE_TAKE_SEATS, END);
+    fake_host_advance(&fixture->host, DOUBT_MS);
+    run_fails(&fixture->host, run, DATABASE_REFUSED, 1);
+    machine_rolls_back(fixture);
+    assert_gave_up(fixture, RESV_UNKNOWN);
+    assert_int_equal(fixture->counters.resolved, 0);
 }
 
 /* --- cancel -----------------------------------------------------------------------------------
@@ -198,6 +227,7 @@ static void cancelled_while_running(void **state)
     assert_int_equal(fixture->result, DATABASE_DONE); /* goes on to its end */
     run = owner_runs(fixture, DATABASE_BEGIN, DATABASE_TAKE_SEATS, END);
     run_fails(&fixture->host, run, DATABASE_DEADLOCK, 1);
+    machine_rolls_back(fixture);
     assert_gave_up(fixture, RESV_CONTENDED); /* but begins no further attempt */
 }
 
@@ -218,6 +248,7 @@ static void cancelled_in_line_between_attempts(void **state)
     start_work(fixture);
     run_fails(&fixture->host, owner_runs(fixture, DATABASE_BEGIN, DATABASE_TAKE_SEATS, END),
               DATABASE_DEADLOCK, 1);
+    machine_rolls_back(fixture);
     link_sessions(DATABASE_SALES, 0);
     fake_host_advance(&fixture->host, 10);
     assert_int_equal(the_link.waits, 1);
@@ -359,6 +390,19 @@ static void abandoned_while_rolling_back(void **state)
     assert_int_equal(fixture->gave_up, 1);
 }
 
+static void abandoned_before_a_contradiction(void **state)
+{
+    struct work_fixture *fixture = *state;
+    start_work(fixture);
+    struct database_run *run =
+        owner_runs(fixture, DATABASE_BEGIN, DATABASE_GIVE_BACK_SEATS, DATABASE_COMMIT, END);
+    abandon(fixture);
+    run_fails(&fixture->host, run, DATABASE_REFUSED, 1);
+    machine_rolls_back(fixture);
+    assert_gave_up(fixture, RESV_UNAVAILABLE);
+    assert_int_equal(fixture->nexts, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -371,6 +415,7 @@ int main(void)
         TEST(in_doubt_no_refusal_is_an_answer),
         TEST(in_doubt_until_its_time_is_up),
         TEST(in_doubt_every_failure_is_tried_again),
+        TEST(contradiction_to_the_end_is_unknown),
         TEST(cancelled_in_line),
         TEST(cancelled_with_a_session_at_hand),
         TEST(cancelled_while_running),
@@ -385,6 +430,7 @@ int main(void)
         TEST(abandoned_with_its_commit_lost),
         TEST(abandoned_in_doubt),
         TEST(abandoned_while_rolling_back),
+        TEST(abandoned_before_a_contradiction),
     };
     return cmocka_run_group_tests_name("work in doubt", tests, NULL, NULL);
 }

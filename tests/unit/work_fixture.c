@@ -76,19 +76,44 @@ void start_work(struct work_fixture *fixture)
     assert_int_equal(fixture->begun, 1);
 }
 
-struct database_run *owner_runs(struct work_fixture *fixture, int first_kind, ...)
+static size_t fill_steps(struct work_fixture *fixture, int first_kind, va_list kinds)
 {
     size_t count = 0;
-    va_list kinds;
-    va_start(kinds, first_kind);
     for (int kind = first_kind; kind != END; kind = va_arg(kinds, int)) {
         assert_true(count < sizeof fixture->steps / sizeof fixture->steps[0]);
         fixture->steps[count++].kind = (enum database_step_kind)kind;
     }
+    return count;
+}
+
+struct database_run *owner_runs(struct work_fixture *fixture, int first_kind, ...)
+{
+    va_list kinds;
+    va_start(kinds, first_kind);
+    size_t count = fill_steps(fixture, first_kind, kinds);
     va_end(kinds);
     work_run(&fixture->work, fixture->steps, count, owner_next);
     assert_int_equal(runs_under_way(), 1);
     return &fixture->work.run;
+}
+
+struct database_run *owner_tries(struct work_fixture *fixture, unsigned decides, int first_kind,
+                                 ...)
+{
+    va_list kinds;
+    va_start(kinds, first_kind);
+    size_t count = fill_steps(fixture, first_kind, kinds);
+    va_end(kinds);
+    work_try(&fixture->work, fixture->steps, count, decides, owner_next);
+    assert_int_equal(runs_under_way(), 1);
+    return &fixture->work.run;
+}
+
+void machine_rolls_back(struct work_fixture *fixture)
+{
+    struct database_run *run = expect_run(DATABASE_ROLLBACK, END);
+    assert_ptr_equal(session_of(run), &the_link.sessions[the_link.sessions_used - 1]);
+    run_done(&fixture->host, run);
 }
 
 void until_next_attempt(struct work_fixture *fixture)

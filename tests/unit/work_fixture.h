@@ -5,8 +5,8 @@
 #include "common/work.h"
 #include "database_fixture.h"
 
-#define DEADLINE_MS 2000
-#define DOUBT_MS    12000
+#define DEADLINE_MS 5000 /* more than two lock waits */
+#define DOUBT_MS    15000
 
 struct work_fixture {
     struct resv_host host;
@@ -28,9 +28,14 @@ void work_set_retries(struct work_fixture *fixture, bool retries);
 void start_work(struct work_fixture *fixture);
 /* The owner runs these kinds (closed by END). */
 struct database_run *owner_runs(struct work_fixture *fixture, int first_kind, ...);
+/* The same, and it decides on these results (WORK_DECIDES). */
+struct database_run *owner_tries(struct work_fixture *fixture, unsigned decides, int first_kind,
+                                 ...);
 void owner_next(struct work *work, enum database_result result);
 /* Time passes, at most 100 ms, until the next attempt has begun or END_SESSION is under way. */
 void until_next_attempt(struct work_fixture *fixture);
+/* The machine's own ROLLBACK is under way, on the session that was had last; it is done. */
+void machine_rolls_back(struct work_fixture *fixture);
 /* A commit is sent and its answer lost: in doubt, before the pause is over. */
 void lose_commit(struct work_fixture *fixture);
 /* END_SESSION of this session (1: the first that was had) is under way. */

@@ -63,6 +63,8 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         raise SystemExit(EXIT_USAGE if end.code else EXIT_OK) from None
     if (chosen.folder != FOLDER) != (chosen.port_base is not None):
         raise UsageError("--folder and --port-base belong together")
+    if chosen.port_base is not None and not 1024 <= chosen.port_base <= 60000:
+        raise UsageError("--port-base: 1024 to 60000")
     if chosen.brokers and chosen.command not in ("up", "reset"):
         raise UsageError(f"--brokers means nothing to {chosen.command}")
     if chosen.brokers and chosen.servers and "kafka" not in chosen.servers:
@@ -164,7 +166,10 @@ def up(stack: Stack, chosen: argparse.Namespace) -> int:
         say("./dev services: not all of it is up (./dev services status)")
         return EXIT_UNAVAILABLE
     took = f"after {time.monotonic() - began:.1f} s" if missing else "already"
-    say(f"all up {took}; data and logs: {shorten(stack.folder)}; to stop: ./dev services down")
+    which = "" if chosen.port_base is None else (
+        f" --folder {shorten(stack.folder)} --port-base {chosen.port_base}")
+    say(f"all up {took}; data and logs: {shorten(stack.folder)}; to stop: "
+        f"./dev services down{which}")
     return EXIT_OK
 
 

@@ -158,7 +158,9 @@ class Service:
         if holder is None and ports.is_free(port, reuse=True):
             return
         who = f"is taken by {holder}" if holder else "is taken"
-        way_out = f"\n    to have it free: {holder.way_out()}" if holder else ""
+        way_out = "" if holder is None else (
+            f"\n    if it may go: {holder.way_out()}"
+            "\n    or start all beside it: --folder var/second --port-base 14000")
         raise ServerError(f"{self.name}: port {port} {who}{way_out}")
 
     def wait_ready(self, timeout_s: float | None = None) -> None:
