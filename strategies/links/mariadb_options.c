@@ -116,7 +116,7 @@ static const struct resv_option options[] = {
     [OPTION_CONNECT_TIMEOUT_MS] = NUMBER("connect_timeout_ms", "3000", 10, 600000, "ms",
                                          "from the host's name to a session that can be used"),
     [OPTION_STATEMENT_TIMEOUT_MS] =
-        NUMBER("statement_timeout_ms", "10000", 10, 3600000, "ms",
+        NUMBER("statement_timeout_ms", "4000", 10, 3600000, "ms",
                "longest wait for an answer; then the connection is closed and what it may have "
                "done is found out"),
     [OPTION_LOCK_WAIT_TIMEOUT_S] = NUMBER("lock_wait_timeout_s", "2", 1, 3600, "s",
