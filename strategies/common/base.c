@@ -332,6 +332,7 @@ int base_open(struct resv_host *host, const struct base_plan *plan, void **insta
         goto out_of_memory;
     base->host = host;
     base->plan = plan;
+    base->rows_max = plan->rows_max;
     base->flush = (struct resv_deferred){.run = flush, .data = base};
     base->drain_timer = (struct resv_timer){.fired = drain_deadline, .data = base};
     if (!base_reads_create(base))
@@ -342,7 +343,7 @@ int base_open(struct resv_host *host, const struct base_plan *plan, void **insta
         return error;
     }
     const struct database_link_config config = {.isolation = plan->isolation,
-                                                .rows_max = plan->rows_max,
+                                                .rows_max = base->rows_max,
                                                 .catalog_max = CATALOG_MAX,
                                                 .needs_procedure = base->needs_procedure};
     const struct database_link_events events = {

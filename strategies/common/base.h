@@ -65,6 +65,7 @@ struct base {
     struct resv_host *host;
     struct database_link *link;
     const struct base_plan *plan;
+    size_t rows_max;               /* plan->open may raise it above the plan's */
     bool needs_procedure;          /* plan->open sets it: see struct database_link_config */
     struct work_counters counters; /* of every work; shown as metrics by base */
     size_t under_way;              /* operations taken and not completed */

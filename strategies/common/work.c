@@ -126,8 +126,12 @@ static void get_session(struct work *work)
         return;
     }
     set_state(work, WORK_WAITING);
-    work->wait = (struct database_wait){
-        .pool = work->owner->pool, .data = work, .acquired = acquired, .refused = refused};
+    /* Whoever is in doubt has waited, and was given room, before. */
+    work->wait = (struct database_wait){.pool = work->owner->pool,
+                                        .urgent = work->in_doubt,
+                                        .data = work,
+                                        .acquired = acquired,
+                                        .refused = refused};
     database_wait(work->link, &work->wait);
 }
 

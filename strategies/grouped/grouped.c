@@ -90,6 +90,8 @@ static int open_groups(struct base *base)
     struct grouped *grouped = (struct grouped *)base;
     struct resv_host *host = base->host;
     grouped->group_max = (size_t)resv_option_integer(host, &grouped_options, OPTION_GROUP_MAX);
+    if (grouped->group_max > base->rows_max)
+        base->rows_max = grouped->group_max;
     grouped->groups_per_concert =
         (size_t)resv_option_integer(host, &grouped_options, OPTION_GROUPS_PER_CONCERT);
     grouped->groups_count = (size_t)resv_option_integer(host, &grouped_options, OPTION_GROUPS_MAX);
@@ -143,7 +145,7 @@ static void up_changed(struct base *base)
 
 static const struct base_plan plan = {
     .isolation = DATABASE_READ_COMMITTED,
-    .rows_max = GROUP_MAX_MAX,
+    .rows_max = 512, /* of lookups; as many as a group has, when that is more */
     .size = sizeof(struct grouped),
     .retries = true,
     .open = open_groups,

@@ -24,7 +24,7 @@
 #include "waiting.h"
 
 enum {
-    GROUP_MAX_MAX = 10000, /* operations; what a step may carry at most */
+    GROUP_MAX_MAX = 10000, /* operations */
     GROUP_STEPS = 8,       /* of one run */
     /* Each repeat has found at least one id or member that the attempt before did not know of. */
     GROUP_REPEATS_MAX = 8,

@@ -77,6 +77,11 @@ void *mariadb_session_run(struct database_session *session);
 #define MARIADB_LOCK_NAME_SIZE 39
 void mariadb_lock_name(const struct database_session_name *name, char text[MARIADB_LOCK_NAME_SIZE]);
 
+/* Whether a live session of the same link has this CONNECTION_ID() on the server of `name`, and is
+ * not the one that is named. */
+bool mariadb_link_has_another(const struct database_link *link, int64_t connection_id,
+                              const struct database_session_name *name);
+
 /* --- errors (mariadb_error.c) ------------------------------------------------------------------
  */
 

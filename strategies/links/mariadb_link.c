@@ -86,6 +86,19 @@ static size_t in_state(const struct database_link *link, enum mariadb_session_st
     return count;
 }
 
+bool mariadb_link_has_another(const struct database_link *link, int64_t connection_id,
+                              const struct database_session_name *name)
+{
+    for (const struct database_session *session = link->sessions; session != NULL;
+         session = session->all_next) {
+        if (!session->lost && session->connection_id == connection_id &&
+            session->name.server == name->server &&
+            memcmp(session->name.bytes, name->bytes, sizeof name->bytes) != 0)
+            return true;
+    }
+    return false;
+}
+
 /* --- what is shown -----------------------------------------------------------------------------
  */
 

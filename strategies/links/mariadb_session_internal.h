@@ -130,6 +130,7 @@ struct database_session {
     struct database_session *all_next, *all_previous; /* every session of the link */
     enum mariadb_session_state state;
     struct database_session_name name; /* .server is 0 until it was asked for it */
+    int64_t connection_id;             /* its number on that server */
     uint64_t used_ns;                  /* when it became idle */
     uint64_t checked_ns;               /* when the server last answered */
 

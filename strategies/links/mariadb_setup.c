@@ -29,6 +29,7 @@ enum column {
     COLUMN_LOG_BIN,
     COLUMN_SYNC_BINLOG,
     COLUMN_IDENTITY,
+    COLUMN_CONNECTION,
     COLUMN_COUNT,
 };
 
@@ -71,7 +72,8 @@ static size_t write_text(const struct database_session *session, char *text, siz
         "SET SESSION TRANSACTION ISOLATION LEVEL %s%s;"
         "SELECT VERSION(),GET_LOCK('%s',0),"
         "(SELECT SUPPORT FROM information_schema.ENGINES WHERE ENGINE='InnoDB'),"
-        "@@max_allowed_packet,@@innodb_flush_log_at_trx_commit,@@log_bin,@@sync_binlog," IDENTITY,
+        "@@max_allowed_packet,@@innodb_flush_log_at_trx_commit,@@log_bin,@@sync_binlog," IDENTITY
+        ",CONNECTION_ID()",
         link->settings.lock_wait_timeout_s, METADATA_WAIT_TIMEOUT_S,
         (unsigned long long)(wait_s < WAIT_TIMEOUT_S_MIN ? WAIT_TIMEOUT_S_MIN : wait_s),
         isolation_name(link->config.isolation), snapshot, lock);
@@ -115,6 +117,7 @@ static void on_result(struct mariadb_query *query, size_t statement, MYSQL_RES *
     attempt->log_bin = number_of(row[COLUMN_LOG_BIN]);
     attempt->sync_binlog = number_of(row[COLUMN_SYNC_BINLOG]);
     session->name.server = identity_of(row[COLUMN_IDENTITY]);
+    session->connection_id = number_of(row[COLUMN_CONNECTION]);
 }
 
 static void on_done(struct mariadb_query *query)

@@ -194,13 +194,8 @@ static void lock_waited_for(struct mariadb_query *query)
         complete(self, DATABASE_LOCK_WAIT, 0); /* it still winds up: rolls back, or commits */
 }
 
-static void killed(struct mariadb_query *query)
+static void wait_for_lock(struct steps_run *self)
 {
-    struct steps_run *self = query->data;
-    if (!query->lost && query->error == ERROR_NO_SUCH_THREAD)
-        query->error = 0; /* it ended by itself */
-    if (!end_step_succeeded(self, query))
-        return;
     char name[MARIADB_LOCK_NAME_SIZE];
     mariadb_lock_name(&self->run->steps[0].end_session, name);
     send_end(self,
@@ -210,6 +205,15 @@ static void killed(struct mariadb_query *query)
              lock_waited_for);
 }
 
+static void killed(struct mariadb_query *query)
+{
+    struct steps_run *self = query->data;
+    if (!query->lost && query->error == ERROR_NO_SUCH_THREAD)
+        query->error = 0; /* it ended by itself */
+    if (end_step_succeeded(self, query))
+        wait_for_lock(self);
+}
+
 static void holder_found(struct mariadb_query *query)
 {
     struct steps_run *self = query->data;
@@ -217,6 +221,12 @@ static void holder_found(struct mariadb_query *query)
         return;
     if (self->number == 0) {
         session_is_over(self);
+        return;
+    }
+    /* The same session may be ended by another of ours, which has its lock for a moment. */
+    if (mariadb_link_has_another(mariadb_session_link(self->session), self->number,
+                                 &self->run->steps[0].end_session)) {
+        wait_for_lock(self);
         return;
     }
     send_end(self,

@@ -289,9 +289,9 @@ static void test_works_with_what_the_server_gives(void **state)
 static void test_starts_with_what_the_server_gives(void **state)
 {
     (void)state;
-    server("sql CREATE OR REPLACE USER crowd@'127.0.0.1'; GRANT ALL ON resvd.* TO "
-           "crowd@'127.0.0.1' WITH MAX_USER_CONNECTIONS 2");
-    setting("user", "crowd");
+    server("sql CREATE OR REPLACE USER few@'127.0.0.1'; GRANT ALL ON resvd.* TO "
+           "few@'127.0.0.1' WITH MAX_USER_CONNECTIONS 2");
+    setting("user", "few"); /* of whom no connection is still on its way out */
     setting("pool_min", "4");
     setting("catalog_pool", "1");
     setting("reconnect_max_ms", "50");
@@ -301,7 +301,7 @@ static void test_starts_with_what_the_server_gives(void **state)
     database_give_back(get_session(DATABASE_READS));
     database_shut();
     /* One is not enough for both. */
-    server("sql ALTER USER crowd@'127.0.0.1' WITH MAX_USER_CONNECTIONS 1");
+    server("sql ALTER USER few@'127.0.0.1' WITH MAX_USER_CONNECTIONS 1");
     the_database.start_timeout_ms = 900;
     assert_false(database_start());
     assert_int_equal(the_database.exit_code, 69);

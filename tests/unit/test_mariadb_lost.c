@@ -3,6 +3,8 @@
 #include "mariadb_fixture.h"
 #include "mariadb_session_internal.h"
 
+#include <stdio.h>
+
 static bool two_were_lost(void)
 {
     return metric("db_connections_lost_total") >= 2;
@@ -136,6 +138,42 @@ static void test_shut_while_a_lost_one_is_ended(void **state)
     }
 }
 
+static void on_run_done(struct database_run *run)
+{
+    *(bool *)run->data = true;
+}
+
+/* Two may end the same session, the link and who is in doubt: neither takes the other, which has
+ * the lost one's lock for a moment, for the lost one. */
+static void test_who_ends_a_session_is_not_killed(void **state)
+{
+    (void)state;
+    small_pool();
+    setting("pool_max", "2");
+    database_open();
+    struct database_session *first = get_session(DATABASE_SALES);
+    struct database_session *second = get_session(DATABASE_SALES);
+    struct database_session_name name = database_session_name(first);
+    name.bytes[0] ^= 1; /* one that is over */
+    char lock[MARIADB_LOCK_NAME_SIZE], text[128];
+    mariadb_lock_name(&name, lock);
+    snprintf(text, sizeof text, "SELECT GET_LOCK('%s', 0)", lock);
+    assert_int_equal(query_number(first, text), 1);
+    static const enum database_result results[] = {DATABASE_LOCK_WAIT, DATABASE_DONE};
+    for (size_t i = 0; i < 2; i++) {
+        bool done = false;
+        struct database_step step = {.kind = DATABASE_END_SESSION, .end_session = name};
+        struct database_run run = {.steps = &step, .count = 1, .data = &done, .done = on_run_done};
+        database_run(second, &run);
+        run_until(&done);
+        assert_int_equal(run.result, results[i]);
+        snprintf(text, sizeof text, "SELECT RELEASE_LOCK('%s')", lock);
+        assert_int_equal(query_number(first, text), i == 0 ? 1 : -1); /* alive */
+    }
+    database_give_back(first);
+    database_give_back(second);
+}
+
 /* More than there is room for: the oldest are left to the server. */
 static void test_lost_list_is_bounded(void **state)
 {
@@ -172,6 +210,7 @@ int main(void)
         TEST(test_what_was_ended_already_is_no_matter),
         TEST(test_idle_ones_are_not_ended),
         TEST(test_shut_while_a_lost_one_is_ended),
+        TEST(test_who_ends_a_session_is_not_killed),
         TEST(test_lost_list_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
