@@ -300,6 +300,13 @@ static void free_closed_sessions(struct database_link *link)
     }
 }
 
+/* At the start, sales (who have the connection that made the schema) wait for the reads' first. */
+static bool reads_have_none_yet(const struct database_link *link)
+{
+    return link->state == LINK_FILLING &&
+           mariadb_pool_alive(link->pools[link->pool_count - 1]) == 0;
+}
+
 static void on_flush(struct resv_deferred *deferred)
 {
     struct database_link *link = deferred->data;
@@ -313,7 +320,8 @@ static void on_flush(struct resv_deferred *deferred)
     /* The reads' few first: where the server gives not enough for all, both have some. */
     for (size_t i = link->pool_count; i > 0 && link->state != LINK_CLOSING; i--) {
         mariadb_pool_serve(link->pools[i - 1]);
-        mariadb_pool_grow(link->pools[i - 1]);
+        if (i == link->pool_count || !reads_have_none_yet(link))
+            mariadb_pool_grow(link->pools[i - 1]);
     }
     if (mariadb_link_is_starting(link))
         mariadb_start_go_on(link);
