@@ -105,6 +105,13 @@ void end_run(size_t session, enum database_result result, size_t failed_at, bool
 void execute_all(void);
 void set_up(bool up);
 
+/* Where an operation stands, and what it was told. */
+void assert_done(const struct resv_op *op, enum resv_outcome outcome);
+void assert_granted(const struct resv_op *op, bool replay);
+void assert_under_way(const struct resv_op *op);
+/* Of the run under way on this session; 0 when it inserts nothing. */
+size_t rows_of_insert(size_t session);
+
 int64_t live_seats(int64_t concert_id);
 
 #endif

@@ -1,29 +1,18 @@
 /* A MariaDB link on a real server and a real host. */
 #include "mariadb_fixture.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define WAIT_MS_MAX 20000
+#define WAIT_MS_MAX 20000 /* of run_until_true */
 
 struct mariadb_fixture the_database;
 static unsigned turns;
 
 /* --- the server --------------------------------------------------------------------------------
  */
-
-const char *server_setting(const char *name)
-{
-    char full[64];
-    snprintf(full, sizeof full, "RESVD_TEST_DATABASE_%s", name);
-    const char *value = getenv(full);
-    if (value == NULL)
-        fail_msg("%s is not set: run this test by tests/support/with_database.py", full);
-    return value;
-}
 
 long long server(const char *format, ...)
 {
@@ -50,36 +39,14 @@ long long server(const char *format, ...)
 /* --- the loop ----------------------------------------------------------------------------------
  */
 
-static void set_flag(struct resv_timer *timer)
-{
-    *(bool *)timer->data = true;
-}
-
-static void wake(struct resv_timer *timer)
-{
-    resv_timer_start(the_database.host, timer, 1);
-}
-
-/* A callback may come at the flush point, just before the loop waits: so it never waits long. */
 void run_until(const bool *flag)
 {
-    bool late = false;
-    struct resv_timer limit = {.fired = set_flag, .data = &late}, pulse = {.fired = wake};
-    resv_timer_start(the_database.host, &limit, WAIT_MS_MAX);
-    resv_timer_start(the_database.host, &pulse, 1);
-    while (!*flag && !late)
-        uv_run(&the_database.loop, UV_RUN_ONCE);
-    resv_timer_stop(the_database.host, &limit);
-    resv_timer_stop(the_database.host, &pulse);
-    assert_false(late);
+    mariadb_host_run_until(&the_database.real, flag);
 }
 
 void run_ms(uint64_t milliseconds)
 {
-    bool passed = false;
-    struct resv_timer timer = {.fired = set_flag, .data = &passed};
-    resv_timer_start(the_database.host, &timer, milliseconds);
-    run_until(&passed);
+    mariadb_host_run_ms(&the_database.real, milliseconds);
 }
 
 void run_until_true(bool (*check)(void))
@@ -131,56 +98,25 @@ static void on_closed(void *data)
 int mariadb_set_up(void **state)
 {
     (void)state;
-    signal(SIGPIPE, SIG_IGN); /* as main() does */
     struct mariadb_fixture *fixture = &the_database;
     memset(fixture, 0, sizeof *fixture);
     fixture->start_timeout_ms = 15000;
     turns = 0;
-    static const struct resv_option_table *const tables[] = {&database_options, NULL};
-    fixture->config = config_create(tables);
-    fixture->metrics = metrics_create();
-    if (fixture->config == NULL || fixture->metrics == NULL ||
-        !metrics_register(fixture->metrics, &database_metrics, NULL) ||
-        uv_loop_init(&fixture->loop) != 0)
-        return -1;
-    setting("host", server_setting("HOST"));
-    setting("port", server_setting("PORT"));
-    setting("user", server_setting("USER"));
-    setting("name", server_setting("NAME"));
-    const struct host_config config = {
-        .loop = &fixture->loop,
-        .config = fixture->config,
-        .metrics = fixture->metrics,
-        .events = {.start_failed = on_open_failed, .data = fixture},
-    };
-    fixture->host = host_create(&config);
-    return fixture->host == NULL ? -1 : 0;
+    const struct host_events events = {.start_failed = on_open_failed, .data = fixture};
+    return mariadb_host_create(&fixture->real, &events) ? 0 : -1;
 }
 
 int mariadb_tear_down(void **state)
 {
     (void)state;
-    struct mariadb_fixture *fixture = &the_database;
-    if (fixture->link != NULL)
+    if (the_database.link != NULL)
         database_shut();
-    host_close(fixture->host, on_closed, fixture);
-    fixture->closed = false;
-    while (!fixture->closed)
-        uv_run(&fixture->loop, UV_RUN_ONCE);
-    host_destroy(fixture->host);
-    metrics_destroy(fixture->metrics);
-    config_destroy(fixture->config);
-    return uv_loop_close(&fixture->loop);
+    return mariadb_host_destroy(&the_database.real);
 }
 
 void setting(const char *key, const char *value)
 {
-    char name[64];
-    snprintf(name, sizeof name, "database.%s", key);
-    if (config_set_flag(the_database.config, name, value) != 0) {
-        config_print_errors(the_database.config, stderr);
-        fail_msg("[database] %s = %s", key, value);
-    }
+    mariadb_host_setting(&the_database.real, key, value);
 }
 
 bool database_create(void)
@@ -198,15 +134,15 @@ bool database_create(void)
     };
     the_database.opened = the_database.failed = the_database.ended = false;
     the_database.closed = false;
-    the_database.link = database_link_create(the_database.host, &config, &events);
+    the_database.link = database_link_create(the_database.real.host, &config, &events);
     return the_database.link != NULL;
 }
 
 bool database_start(void)
 {
     assert_true(database_create());
-    host_set_start_deadline(the_database.host, resv_now_ns(the_database.host) +
-                                                   the_database.start_timeout_ms * 1000000);
+    host_set_start_deadline(the_database.real.host, resv_now_ns(the_database.real.host) +
+                                                        the_database.start_timeout_ms * 1000000);
     database_link_start(the_database.link);
     run_until(&the_database.ended);
     return the_database.opened;
@@ -352,7 +288,7 @@ long long query_number(struct database_session *session, const char *text)
 const struct host_component *health(void)
 {
     size_t count = 0;
-    const struct host_component *components = host_components(the_database.host, &count);
+    const struct host_component *components = host_components(the_database.real.host, &count);
     for (size_t i = 0; i < count; i++) {
         if (strcmp(components[i].name, "database") == 0)
             return &components[i];
@@ -364,7 +300,7 @@ const struct host_component *health(void)
 long long metric(const char *name)
 {
     size_t size = 0;
-    char *text = metrics_render(the_database.metrics, &size);
+    char *text = metrics_render(the_database.real.metrics, &size);
     char wanted[96];
     snprintf(wanted, sizeof wanted, "\nresvd_%s ", name);
     const char *found = strstr(text, wanted);

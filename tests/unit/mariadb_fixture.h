@@ -12,20 +12,14 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <uv.h>
 
-#include "config/config.h"
-#include "host/host.h"
+#include "mariadb_host.h"
 #include "mariadb_internal.h"
-#include "metrics/metrics.h"
 
 #define WAITS_MAX 16
 
 struct mariadb_fixture {
-    uv_loop_t loop;
-    struct config *config;
-    struct metrics *metrics;
-    struct resv_host *host;
+    struct mariadb_host real;
     struct database_link *link;
     /* What the link has said. */
     bool opened, failed, ended /* one of them */, closed;
@@ -96,8 +90,6 @@ long long query_number(struct database_session *session, const char *text);
 
 /* Fails the test unless it is done; the number in the answer, else 0. */
 long long server(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* A variable of the environment; fails the test when it is not there. */
-const char *server_setting(const char *name);
 
 /* --- what the link shows --- */
 

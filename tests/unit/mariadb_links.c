@@ -1,27 +1,9 @@
 /* One or more links on a real server, a real host and a real loop. */
 #include "mariadb_links.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "config/config.h"
-#include "metrics/metrics.h"
-
-#define WAIT_NS_MAX 20000000000ULL
-
-static const struct resv_option_table *const option_tables[] = {&database_options, NULL};
-
-static const char *variable(const char *name)
-{
-    char full[64];
-    snprintf(full, sizeof full, "RESVD_TEST_DATABASE_%s", name);
-    const char *value = getenv(full);
-    if (value == NULL)
-        fail_msg("%s is not set: run this test by tests/support/with_database.py", full);
-    return value;
-}
 
 /* --- root --------------------------------------------------------------------------------------
  */
@@ -52,9 +34,9 @@ int64_t fixture_integer(struct fixture *fixture, const char *sql)
 static MYSQL *connect_root(const char *database)
 {
     MYSQL *root = mysql_init(NULL);
-    if (mysql_real_connect(root, NULL, "root", "", database, 0, variable("SOCKET"),
+    if (mysql_real_connect(root, NULL, "root", "", database, 0, server_setting("SOCKET"),
                            CLIENT_MULTI_STATEMENTS) == NULL)
-        fail_msg("%s: %s", variable("SOCKET"), mysql_error(root));
+        fail_msg("%s: %s", server_setting("SOCKET"), mysql_error(root));
     return root;
 }
 
@@ -66,9 +48,10 @@ MYSQL *fixture_connect_root(struct fixture *fixture)
 MYSQL *fixture_connect_user(void)
 {
     MYSQL *user = mysql_init(NULL);
-    if (mysql_real_connect(user, variable("HOST"), variable("USER"), "", variable("NAME"),
-                           (unsigned)atoi(variable("PORT")), NULL, CLIENT_MULTI_STATEMENTS) == NULL)
-        fail_msg("%s: %s", variable("USER"), mysql_error(user));
+    if (mysql_real_connect(user, server_setting("HOST"), server_setting("USER"), "",
+                           server_setting("NAME"), (unsigned)atoi(server_setting("PORT")), NULL,
+                           CLIENT_MULTI_STATEMENTS) == NULL)
+        fail_msg("%s: %s", server_setting("USER"), mysql_error(user));
     return user;
 }
 
@@ -99,54 +82,35 @@ static void ready_for_more(void *data)
 
 static bool make_host(struct fixture *fixture)
 {
-    fixture->config = config_create(option_tables);
-    fixture->metrics = metrics_create();
-    if (fixture->config == NULL || fixture->metrics == NULL ||
-        !metrics_register(fixture->metrics, &database_metrics, NULL) ||
-        uv_loop_init(&fixture->loop) != 0)
+    if (!mariadb_host_create(&fixture->real, &(struct host_events){0}))
         return false;
-    struct host_config config = {
-        .loop = &fixture->loop, .config = fixture->config, .metrics = fixture->metrics};
-    fixture->host = host_create(&config);
-    if (fixture->host == NULL)
-        return false;
-    host_set_start_deadline(fixture->host, uv_hrtime() + 10000000000ULL);
+    host_set_start_deadline(fixture->real.host, uv_hrtime() + 10000000000ULL);
     struct host_operations operations = {
         .complete = complete, .ready_for_more = ready_for_more, .data = fixture};
-    host_set_operations(fixture->host, &operations);
+    host_set_operations(fixture->real.host, &operations);
     return true;
 }
 
 void fixture_option(struct fixture *fixture, const char *name, const char *text)
 {
-    assert_int_equal(config_set_flag(fixture->config, name, text), 0);
+    mariadb_host_setting(&fixture->real, name, text);
 }
 
 int fixture_set_up(void **state)
 {
-    signal(SIGPIPE, SIG_IGN); /* as main() does */
     struct fixture *fixture = calloc(1, sizeof *fixture);
     if (fixture == NULL || !make_host(fixture))
         return -1;
-    fixture->name = variable("NAME");
+    fixture->name = server_setting("NAME");
     fixture->root = connect_root(NULL);
     empty_database(fixture);
-    fixture_option(fixture, "database.host", variable("HOST"));
-    fixture_option(fixture, "database.port", variable("PORT"));
-    fixture_option(fixture, "database.user", variable("USER"));
-    fixture_option(fixture, "database.name", fixture->name);
-    fixture_option(fixture, "database.pool_min", "1");
-    fixture_option(fixture, "database.pool_max", "4");
-    fixture_option(fixture, "database.lock_wait_timeout_s", "2");
+    fixture_option(fixture, "pool_min", "1");
+    fixture_option(fixture, "pool_max", "4");
+    fixture_option(fixture, "lock_wait_timeout_s", "2");
     fixture->link_config = (struct database_link_config){
         .isolation = DATABASE_READ_COMMITTED, .rows_max = 1000, .catalog_max = 1000};
     *state = fixture;
     return 0;
-}
-
-static void host_is_closed(void *data)
-{
-    *(bool *)data = true;
 }
 
 int fixture_tear_down(void **state)
@@ -156,14 +120,7 @@ int fixture_tear_down(void **state)
         if (fixture->links[i].link != NULL)
             fixture_close(fixture, i);
     }
-    bool closed = false;
-    host_close(fixture->host, host_is_closed, &closed);
-    while (!closed)
-        uv_run(&fixture->loop, UV_RUN_ONCE);
-    host_destroy(fixture->host);
-    int busy = uv_loop_close(&fixture->loop);
-    metrics_destroy(fixture->metrics);
-    config_destroy(fixture->config);
+    int busy = mariadb_host_destroy(&fixture->real);
     mysql_close(fixture->root);
     free(fixture);
     return busy;
@@ -172,34 +129,14 @@ int fixture_tear_down(void **state)
 /* --- the loop ----------------------------------------------------------------------------------
  */
 
-static void time_is_over(struct resv_timer *timer)
-{
-    *(bool *)timer->data = true;
-}
-
-/* Short waits: what is done at the flush point wakes nobody. */
-static void run_for(struct fixture *fixture, uint64_t milliseconds, const bool *flag)
-{
-    bool over = false;
-    struct resv_timer timer = {.fired = time_is_over, .data = &over};
-    resv_timer_start(fixture->host, &timer, milliseconds);
-    while (!over && (flag == NULL || !*flag))
-        uv_run(&fixture->loop, UV_RUN_ONCE);
-    resv_timer_stop(fixture->host, &timer);
-}
-
 void fixture_run_until(struct fixture *fixture, const bool *flag)
 {
-    uint64_t give_up_ns = uv_hrtime() + WAIT_NS_MAX;
-    while (!*flag) {
-        assert_true(uv_hrtime() < give_up_ns);
-        run_for(fixture, 2, flag);
-    }
+    mariadb_host_run_until(&fixture->real, flag);
 }
 
 void fixture_run_ms(struct fixture *fixture, uint64_t milliseconds)
 {
-    run_for(fixture, milliseconds, NULL);
+    mariadb_host_run_ms(&fixture->real, milliseconds);
 }
 
 /* --- links -------------------------------------------------------------------------------------
@@ -256,7 +193,7 @@ void fixture_start(struct fixture *fixture, size_t index)
         .catalog_done = on_catalog_done,
         .closed = on_closed,
     };
-    self->link = database_link_create(fixture->host, &fixture->link_config, &events);
+    self->link = database_link_create(fixture->real.host, &fixture->link_config, &events);
     assert_non_null(self->link);
     if (index == 0)
         fixture->link = self->link;

@@ -14,10 +14,9 @@
 #include <cmocka.h>
 #include <mysql.h>
 #include <stdbool.h>
-#include <uv.h>
 
 #include "database.h"
-#include "host/host.h"
+#include "mariadb_host.h"
 #include "support/database_cases.h"
 
 #define FIXTURE_LINKS_MAX 4
@@ -34,10 +33,7 @@ struct fixture_link {
 };
 
 struct fixture {
-    uv_loop_t loop;
-    struct config *config;
-    struct metrics *metrics;
-    struct resv_host *host;
+    struct mariadb_host real;
     struct database_link_config link_config; /* may be changed before fixture_start */
     struct fixture_link links[FIXTURE_LINKS_MAX];
     struct database_link *link; /* the first one's */
@@ -51,7 +47,7 @@ struct fixture {
 int fixture_set_up(void **state);
 int fixture_tear_down(void **state);
 
-/* "database.pool_max" and its text; before fixture_start. */
+/* "pool_max" and its text; before fixture_start. */
 void fixture_option(struct fixture *fixture, const char *name, const char *text);
 /* Creates and starts link number `index`; fixture_wait_started tells whether it has opened. */
 void fixture_start(struct fixture *fixture, size_t index);

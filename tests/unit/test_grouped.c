@@ -8,27 +8,6 @@
 
 #include "grouped_fixture.h"
 
-static void assert_done(const struct resv_op *op, enum resv_outcome outcome)
-{
-    assert_int_equal(op->state, RESV_OP_DONE);
-    assert_int_equal(op->outcome, outcome);
-}
-
-static void assert_granted(const struct resv_op *op, bool replay)
-{
-    assert_done(op, RESV_GRANTED);
-    assert_int_equal(op->reservation.concert_id, op->concert_id);
-    assert_int_equal(op->reservation.member_id, op->member_id);
-    assert_int_equal(op->reservation.quantity, op->quantity);
-    assert_int_equal(op->reservation.status, RESV_STATUS_CONFIRMED);
-    assert_int_equal(op->reservation.replay, replay);
-}
-
-static void assert_under_way(const struct resv_op *op)
-{
-    assert_int_equal(op->state, RESV_OP_SUBMITTED);
-}
-
 /* Has the strategy remember that the concert is sold out, and that member 9 exists. */
 static void sell_out(struct grouped_fixture *fixture, int64_t concert_id)
 {

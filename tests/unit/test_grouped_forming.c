@@ -8,38 +8,6 @@
 
 #include "grouped_fixture.h"
 
-static void assert_done(const struct resv_op *op, enum resv_outcome outcome)
-{
-    assert_int_equal(op->state, RESV_OP_DONE);
-    assert_int_equal(op->outcome, outcome);
-}
-
-static void assert_granted(const struct resv_op *op, bool replay)
-{
-    assert_done(op, RESV_GRANTED);
-    assert_int_equal(op->reservation.concert_id, op->concert_id);
-    assert_int_equal(op->reservation.member_id, op->member_id);
-    assert_int_equal(op->reservation.quantity, op->quantity);
-    assert_int_equal(op->reservation.status, RESV_STATUS_CONFIRMED);
-    assert_int_equal(op->reservation.replay, replay);
-}
-
-static void assert_under_way(const struct resv_op *op)
-{
-    assert_int_equal(op->state, RESV_OP_SUBMITTED);
-}
-
-static size_t rows_of_insert(size_t session)
-{
-    const struct database_run *run = the_link.sessions[session].run;
-    assert_non_null(run);
-    for (size_t i = 0; i < run->count; i++) {
-        if (run->steps[i].kind == DATABASE_INSERT_RESERVATIONS)
-            return run->steps[i].insert.count;
-    }
-    return 0;
-}
-
 /* --- forming -----------------------------------------------------------------------------------
  */
 

@@ -225,7 +225,7 @@ static void audit_finds_what_does_not_agree(void **state)
 static void reads_go_on_beside_an_audit(void **state)
 {
     struct fixture *fixture = *state;
-    fixture_option(fixture, "database.catalog_pool", "2");
+    fixture_option(fixture, "catalog_pool", "2");
     fixture_open(fixture);
     assert_int_equal(fixture_reset(fixture, 1, 1, 10), RESV_STORED);
     fixture_sql(fixture, "LOCK TABLES reservations WRITE");
@@ -251,7 +251,7 @@ static void reads_go_on_beside_an_audit(void **state)
 static void reads_go_on_beside_a_write_and_a_reset(void **state)
 {
     struct fixture *fixture = *state;
-    fixture_option(fixture, "database.catalog_pool", "2");
+    fixture_option(fixture, "catalog_pool", "2");
     fixture_open(fixture);
     assert_int_equal(fixture_reset(fixture, 2, 1, 10), RESV_STORED);
     for (size_t order = 0; order < 2; order++) {

@@ -157,7 +157,7 @@ static void limit_user(struct fixture *fixture, const char *rights)
              "TO " LIMITED "@'%%'",
              rights, fixture->name);
     fixture_sql(fixture, sql);
-    fixture_option(fixture, "database.user", LIMITED);
+    fixture_option(fixture, "user", LIMITED);
 }
 
 static void without_create_it_says_so(void **state)
@@ -178,7 +178,7 @@ static void procedure_is_optional(void **state)
     refused(fixture, 78, "CREATE ROUTINE", "[database] user");
     /* Made by somebody who may, and allowed: then it is enough to see it. */
     fixture->link_config.needs_procedure = false;
-    fixture_option(fixture, "database.user", "resvd");
+    fixture_option(fixture, "user", "resvd");
     fixture_open(fixture);
     fixture_close(fixture, 0);
     fixture->link_config.needs_procedure = true;
