@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import plan
+
 RATE = "requests_per_second"
 
 
@@ -36,13 +38,41 @@ STORE_RULES = tuple(rule for scenario in ("hot", "ten") for rule in (
     Rule(scenario, "grouped", "embedded"),
     Rule(scenario, "naive", "pessimistic-statements"),
 ))
-RULES = STORE_RULES + (
+LOCK_RULES = (
+    Rule(plan.LOCKS, "redlock-n1", "pessimistic-statements"),
+    Rule(plan.LOCKS, "redlock-n3", "redlock-n1", at_least={"one concert": 0.65}),
+    Rule(plan.LOCKS, "redlock-n1-handoff16", "redlock-n1", at_least={"one concert": 4}),
+    Rule(plan.LOCKS, "redlock-n1-handoff16", "pessimistic-statements"),
+)
+RULES = STORE_RULES + LOCK_RULES + (
     Rule("http", "resvd", "nginx", at_least={
         "64 connections": 1.0, "512 connections": 1.2, "64 connections, 16 deep": 5.0}),
     Rule("http", "resvd", "nginx-auto"),
     Rule("embedded", "resvd", "nginx",
          at_least={"64 connections": 0.6, "512 connections": 0.75}),
     Rule("embedded", "resvd", "resvd-single"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Bound:
+    """A goal that needs no other case: what a case must come to by itself."""
+
+    scenario: str
+    load: str
+    subject: str
+    field: str = RATE
+    at_least: float | None = None
+    at_most: float | None = None
+    judged_by: str = "median"  # or "max": by the worst of all rounds
+
+
+BOUNDS = (
+    Bound(plan.LOCKS, "one concert", "redlock-n1", at_least=1000),
+    *(Bound(plan.ISOLATION, load, "redlock-n1", "victims_failed", at_most=0, judged_by="max")
+      for load in plan.ISOLATION_POOLS),
+    *(Bound("embedded", f"{connections} connections", "resvd", "server_cpu_seconds_per_1000",
+            at_most=0.02) for connections in plan.CONNECTIONS),
 )
 
 

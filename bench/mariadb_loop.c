@@ -18,11 +18,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#define ID_BYTES   16
+#include "raw_loop.h"
+
 #define ARGUMENTS  7
-#define NS_PER_S   1000000000ULL
 #define ROWS_MAX   10000
 #define ROW_BYTES  160 /* of text, at most */
 #define HEAD_BYTES 1024
@@ -48,24 +47,13 @@ static const char *const statement_sql[STATEMENT_COUNT] = {
 };
 
 struct loop {
+    struct raw_loop raw;
     MYSQL *handle;
     MYSQL_STMT *prepared[STATEMENT_COUNT];
     enum form form;
-    int64_t rows_per_transaction;
-    int64_t first_member;
-    int64_t members;
-    uint64_t random_state;
-    uint64_t sequence; /* rows so far */
     char *text;
     size_t text_size;
 };
-
-static uint64_t clock_ns(clockid_t clock)
-{
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
 
 static void fail(const char *doing, const char *why)
 {
@@ -79,50 +67,22 @@ static void check(struct loop *loop, int result, const char *doing)
         fail(doing, mysql_error(loop->handle));
 }
 
-/* A UUIDv7 whose time part only grows, so rows are appended as with resvd's own. */
-static void next_id(struct loop *loop, int64_t wall_ms, unsigned char id[ID_BYTES])
-{
-    for (int i = 0; i < 6; i++)
-        id[i] = (unsigned char)(wall_ms >> (40 - 8 * i));
-    uint64_t sequence = loop->sequence++;
-    for (int i = 0; i < 4; i++)
-        id[6 + i] = (unsigned char)(sequence >> (24 - 8 * i));
-    /* xorshift64*, https://doi.org/10.18637/jss.v008.i14 */
-    loop->random_state ^= loop->random_state >> 12;
-    loop->random_state ^= loop->random_state << 25;
-    loop->random_state ^= loop->random_state >> 27;
-    uint64_t chance = loop->random_state * 0x2545f4914f6cdd1dULL;
-    memcpy(id + 10, &chance, 6);
-    id[6] = (unsigned char)(0x70 | (id[6] & 0x0f));
-    id[8] = (unsigned char)(0x80 | (id[8] & 0x3f));
-}
-
-static int64_t next_member(const struct loop *loop)
-{
-    return loop->first_member + (int64_t)(loop->sequence % (uint64_t)loop->members);
-}
-
-static int64_t wall_ms_now(void)
-{
-    return (int64_t)(clock_ns(CLOCK_REALTIME) / 1000000);
-}
-
 /* --- texts ------------------------------------------------------------------------------------ */
 
 static size_t append_insert(struct loop *loop, size_t length)
 {
     static const char digits[] = "0123456789abcdef";
-    int64_t wall_ms = wall_ms_now();
+    int64_t wall_ms = raw_loop_wall_ms();
     char *text = loop->text;
     length += (size_t)sprintf(text + length,
                               "INSERT INTO reservations (id, concert_id, member_id, quantity, "
                               "status, created_at, updated_at) VALUES ");
-    for (int64_t i = 0; i < loop->rows_per_transaction; i++) {
-        unsigned char id[ID_BYTES];
-        int64_t member = next_member(loop);
-        next_id(loop, wall_ms, id);
+    for (int64_t i = 0; i < loop->raw.rows_per_transaction; i++) {
+        unsigned char id[RAW_LOOP_ID_BYTES];
+        int64_t member = raw_loop_next_member(&loop->raw);
+        raw_loop_next_id(&loop->raw, wall_ms, id);
         length += (size_t)sprintf(text + length, "%s(x'", i == 0 ? "" : ",");
-        for (int k = 0; k < ID_BYTES; k++) {
+        for (int k = 0; k < RAW_LOOP_ID_BYTES; k++) {
             text[length++] = digits[id[k] >> 4];
             text[length++] = digits[id[k] & 15];
         }
@@ -137,7 +97,7 @@ static size_t append_sell(const struct loop *loop, size_t length)
     return length + (size_t)sprintf(loop->text + length,
                                     "UPDATE concerts SET sold = sold + %" PRId64
                                     " WHERE id = 1 AND sold + %" PRId64 " <= capacity",
-                                    loop->rows_per_transaction, loop->rows_per_transaction);
+                                    loop->raw.rows_per_transaction, loop->raw.rows_per_transaction);
 }
 
 /* Sends the text and reads all of its results; how many rows its statements changed. */
@@ -165,7 +125,7 @@ static void joined_transaction(struct loop *loop)
     loop->text[length++] = ';';
     length = append_insert(loop, length);
     length += (size_t)sprintf(loop->text + length, ";COMMIT");
-    if (query(loop, loop->text, length) != 1 + (uint64_t)loop->rows_per_transaction)
+    if (query(loop, loop->text, length) != 1 + (uint64_t)loop->raw.rows_per_transaction)
         fail("joined", "concert 1 is sold out or missing");
 }
 
@@ -209,15 +169,15 @@ static MYSQL_BIND bind_integer(int64_t *value)
 
 static void prepared_transaction(struct loop *loop)
 {
-    int64_t wall_ms = wall_ms_now(), seats = 1, member = next_member(loop);
-    unsigned char id[ID_BYTES];
-    unsigned long id_length = ID_BYTES;
-    next_id(loop, wall_ms, id);
+    int64_t wall_ms = raw_loop_wall_ms(), seats = 1, member = raw_loop_next_member(&loop->raw);
+    unsigned char id[RAW_LOOP_ID_BYTES];
+    unsigned long id_length = RAW_LOOP_ID_BYTES;
+    raw_loop_next_id(&loop->raw, wall_ms, id);
     MYSQL_BIND sell[] = {bind_integer(&seats), bind_integer(&seats)};
     MYSQL_BIND insert[] = {
         {.buffer_type = MYSQL_TYPE_STRING,
          .buffer = id,
-         .buffer_length = ID_BYTES,
+         .buffer_length = RAW_LOOP_ID_BYTES,
          .length = &id_length},
         bind_integer(&member),
         bind_integer(&wall_ms),
@@ -234,8 +194,9 @@ static void prepared_transaction(struct loop *loop)
 
 /* --- the loop --------------------------------------------------------------------------------- */
 
-static void transaction(struct loop *loop)
+static void transaction(void *data)
 {
+    struct loop *loop = data;
     switch (loop->form) {
     case JOINED:
         joined_transaction(loop);
@@ -274,13 +235,6 @@ static void connect_to(struct loop *loop, const char *socket)
         prepare(loop);
 }
 
-static bool read_integer(const char *text, int64_t minimum, int64_t maximum, int64_t *value)
-{
-    char *end;
-    *value = strtoll(text, &end, 10);
-    return *text != '\0' && *end == '\0' && *value >= minimum && *value <= maximum;
-}
-
 static bool read_arguments(struct loop *loop, int count, char **arguments, double *seconds)
 {
     if (count != ARGUMENTS)
@@ -291,44 +245,33 @@ static bool read_arguments(struct loop *loop, int count, char **arguments, doubl
     loop->form = (enum form)form;
     *seconds = atof(arguments[4]);
     return form<forms && * seconds> 0 &&
-           read_integer(arguments[3], 1, loop->form == PREPARED ? 1 : ROWS_MAX,
-                        &loop->rows_per_transaction) &&
-           read_integer(arguments[5], 1, INT64_MAX / 2, &loop->first_member) &&
-           read_integer(arguments[6], 1, INT64_MAX / 2, &loop->members);
+           raw_loop_read_integer(arguments[3], 1, loop->form == PREPARED ? 1 : ROWS_MAX,
+                                 &loop->raw.rows_per_transaction) &&
+           raw_loop_read_integer(arguments[5], 1, INT64_MAX / 2, &loop->raw.first_member) &&
+           raw_loop_read_integer(arguments[6], 1, INT64_MAX / 2, &loop->raw.members);
 }
 
 int main(int count, char **arguments)
 {
-    struct loop loop = {.random_state = clock_ns(CLOCK_REALTIME) | 1};
+    struct loop loop = {.raw = raw_loop_new()};
     double seconds;
     if (!read_arguments(&loop, count, arguments, &seconds)) {
         fprintf(stderr, "usage: mariadb_loop SOCKET joined|text|prepared ROWS_PER_TRANSACTION "
                         "SECONDS FIRST_MEMBER MEMBERS\n");
         return 64;
     }
-    loop.text = malloc(HEAD_BYTES + ROW_BYTES * (size_t)loop.rows_per_transaction);
+    loop.text = malloc(HEAD_BYTES + ROW_BYTES * (size_t)loop.raw.rows_per_transaction);
     if (loop.text == NULL)
         fail("malloc", "out of memory");
     connect_to(&loop, arguments[1]);
     int64_t rows_before = query_integer(&loop, "SELECT COUNT(*) FROM reservations");
 
-    uint64_t started_ns = clock_ns(CLOCK_MONOTONIC);
-    uint64_t cpu_started_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-    uint64_t transactions = 0, elapsed_ns;
-    do {
-        transaction(&loop);
-        transactions++;
-        elapsed_ns = clock_ns(CLOCK_MONOTONIC) - started_ns;
-    } while ((double)elapsed_ns < seconds * (double)NS_PER_S);
-    uint64_t cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu_started_ns;
+    struct raw_loop_times times = raw_loop_run(seconds, transaction, &loop);
 
     int64_t rows = query_integer(&loop, "SELECT COUNT(*) FROM reservations") - rows_before;
     int64_t excess = query_integer(&loop, "SELECT sold - (SELECT COUNT(*) FROM reservations) "
                                           "FROM concerts WHERE id = 1");
-    printf("{\"rows\":%" PRId64 ",\"transactions\":%" PRIu64
-           ",\"seconds\":%.6f,\"cpu_seconds\":%.6f,\"sold_minus_rows\":%" PRId64 "}\n",
-           rows, transactions, (double)elapsed_ns / (double)NS_PER_S,
-           (double)cpu_ns / (double)NS_PER_S, excess);
+    raw_loop_print(&times, rows, "", excess);
     for (int i = 0; i < STATEMENT_COUNT; i++)
         if (loop.prepared[i] != NULL)
             mysql_stmt_close(loop.prepared[i]);

@@ -15,16 +15,31 @@ MEMBER_COUNT = 9000  # ids 1000..9999: of one length, so all requests are of one
 WARM_UP_SECONDS = 1
 START_SECONDS = 1.0  # what starting, filling and auditing a server takes, for the time left
 DATABASE_START_SECONDS = 2.5  # the same where the store is a server
+ISOLATION_SECONDS = 2.5  # until the last of the 30 has its answer
 CONNECTIONS = (64, 512)
 
 # Scenarios that put every chosen strategy under the same load: how many concerts it is spread over.
 STORES = {"hot": 1, "ten": 10}
-SCENARIOS = ("hot", "ten", "http", "embedded", "sqlite", "mariadb")
+# The row lock against the lock in Redis, and what each does to others: the source study's question.
+LOCKS = "redlock"
+LOCK_SUBJECTS = ("pessimistic-statements", "redlock-n1", "redlock-n3", "redlock-n1-handoff16")
+LOCK_LOADS = {"one concert": 1, "ten concerts": 10}  # how many it is spread over
+LOCK_CONNECTIONS = 64
+ISOLATION = "isolation"
+ISOLATION_SUBJECTS = ("pessimistic-statements", "redlock-n1")
+# [database] catalog_pool: 0 is the study's one pool for everything, 2 is resvd's default.
+ISOLATION_POOLS = {"one pool": 0, "reads have their own": 2}
+SCENARIOS = ("hot", "ten", LOCKS, ISOLATION, "http", "embedded", "sqlite", "mariadb")
+SALES = (*STORES, LOCKS)  # strategies under a load, side by side
 LOOPS = ("sqlite", "mariadb")  # raw loops: no server of ours, no load generator
 # How mariadb_loop sends a transaction, and of how many rows.
 MARIADB_FORMS = {
     "joined": "one text", "text": "text a statement", "prepared": "prepared statements"}
 MARIADB_ROWS = {"joined": (1, 10, 64, 256), "text": (1,), "prepared": (1,)}
+
+
+def key_of(scenario, load, subject):
+    return f"{scenario}/{load}/{subject}"
 
 
 @dataclass(frozen=True)
@@ -39,10 +54,11 @@ class Case:
     rows: int = 0  # loops: rows a transaction; 0: as many as embedded's transactions had
     concerts: int = 1
     form: str = ""  # mariadb_loop: how the statements are sent
+    catalog_pool: int = 0  # isolation: connections for reads alone
 
     @property
     def key(self):
-        return f"{self.scenario}/{self.load}/{self.subject}"
+        return key_of(self.scenario, self.load, self.subject)
 
     @property
     def title(self):
@@ -54,6 +70,18 @@ def store_cases(scenario, subjects):
     return [Case(scenario, subject.name, f"{connections} connections", connections,
                  concerts=STORES[scenario])
             for connections in CONNECTIONS for subject in subjects]
+
+
+def lock_cases(subjects):
+    """One hot concert, and ten."""
+    return [Case(LOCKS, subject.name, load, LOCK_CONNECTIONS, concerts=concerts)
+            for load, concerts in LOCK_LOADS.items() for subject in subjects]
+
+
+def isolation_cases(subjects):
+    return [Case(ISOLATION, subject.name, load, catalog_pool=pool)
+            for load, pool in ISOLATION_POOLS.items() for subject in subjects
+            if subject.name in ISOLATION_SUBJECTS]
 
 
 def http_cases():
@@ -97,17 +125,33 @@ def mariadb_cases():
     return cases
 
 
-def make_cases(scenarios, subjects=None, loops=LOOPS):
+def subjects_of_scenarios(scenarios, chosen):
+    """All that is needed: STORES' scenarios have what was chosen, those about locks their own."""
+    needed = list(chosen) if STORES.keys() & set(scenarios) else []
+    if {LOCKS, ISOLATION} & set(scenarios):
+        needed += [subject for name in LOCK_SUBJECTS
+                   if (subject := subjects_of.BY_NAME[name]) not in needed]
+    return needed
+
+
+def make_cases(scenarios, subjects=None, loops=LOOPS, lock_subjects=None):
     """The cases of the scenarios, in their order in SCENARIOS.
 
-    `subjects` are those of STORES' scenarios, `loops` the raw loops that were built. `sqlite` needs
-    embedded's cases, to have what to compare with.
+    `subjects` are those of STORES' scenarios, `lock_subjects` those of LOCKS and ISOLATION, `loops`
+    the raw loops that were built. `sqlite` needs embedded's cases, to have what to compare with;
+    LOCKS includes ISOLATION.
     """
     subjects = subjects_of.select([]) if subjects is None else subjects
+    if lock_subjects is None:
+        lock_subjects = [subjects_of.BY_NAME[name] for name in LOCK_SUBJECTS]
     cases = []
     for scenario in STORES:
         if scenario in scenarios:
             cases += store_cases(scenario, subjects)
+    if LOCKS in scenarios:
+        cases += lock_cases(lock_subjects)
+    if LOCKS in scenarios or ISOLATION in scenarios:
+        cases += isolation_cases(lock_subjects)
     if "http" in scenarios:
         cases += http_cases()
     if "embedded" in scenarios or "sqlite" in scenarios:
@@ -131,19 +175,23 @@ def seconds_of(case, seconds):
     """Expected, with all around it."""
     if case.scenario in LOOPS:
         return loop_seconds(seconds) + 0.3
-    if case.scenario in STORES:
-        around = DATABASE_START_SECONDS if needs_database(case) else START_SECONDS
+    if case.scenario == ISOLATION:
+        return ISOLATION_SECONDS + DATABASE_START_SECONDS
+    if case.scenario in SALES:
+        around = DATABASE_START_SECONDS if "mariadb" in services_of(case) else START_SECONDS
         return seconds + WARM_UP_SECONDS + around
     if case.scenario == "embedded" and case.subject != "nginx":
         return seconds + WARM_UP_SECONDS + START_SECONDS
     return seconds + 0.1
 
 
-def needs_database(case):
-    """Whether a MariaDB has to run for it."""
+def services_of(case):
+    """The servers that have to run for it, beside resvd."""
     if case.scenario == "mariadb":
-        return True
-    return case.scenario in STORES and "mariadb" in subjects_of.BY_NAME[case.subject].services
+        return ("mariadb",)
+    if case.scenario in (*SALES, ISOLATION):
+        return subjects_of.BY_NAME[case.subject].services
+    return ()
 
 
 def loop_seconds(seconds):

@@ -9,7 +9,8 @@ SUMMARIZED = {
     name: (name,) for name in (
         "requests_per_second", "p50_ms", "p95_ms", "p99_ms", "server_cpu_seconds_per_1000",
         "server_cpu_cores", "generator_busy", "rows_per_second", "transactions_per_second",
-        "rows_per_transaction", "cpu_seconds_per_1000")
+        "rows_per_transaction", "cpu_seconds_per_1000", "victims_failed", "victims_slowest_ms",
+        "hot_granted")
 } | {
     "batch_rows": ("batch", "mean"),
     "commit_ms": ("batch", "commit_ms"),
@@ -17,6 +18,9 @@ SUMMARIZED = {
     f"database_{name}": ("database", name) for name in (
         "cpu_seconds_per_1000", "cpu_cores", "commits_per_second", "syncs_per_second",
         "reservations_per_commit")
+} | {
+    f"redis_{name}": ("redis", name) for name in (
+        "cpu_seconds_per_1000", "commands_per_reservation")
 }
 
 
@@ -72,7 +76,7 @@ def comparisons(rounds, cases):
     for case in cases:
         place = (case.scenario, case.subject)
         for rule in goals.RULES:
-            other = by_key.get(f"{case.scenario}/{case.load}/{rule.theirs}")
+            other = by_key.get(plan.key_of(case.scenario, case.load, rule.theirs))
             if place == (rule.scenario, rule.ours) and other:
                 at_least, at_most = rule.goals_of(case.load)
                 found.append(compare(rounds, case, other, rule.field,
@@ -84,18 +88,39 @@ def comparisons(rounds, cases):
     return [entry for entry in found if entry]
 
 
+def bounds(summaries):
+    """What became of the goals that need no other case."""
+    found = []
+    for bound in goals.BOUNDS:
+        key = plan.key_of(bound.scenario, bound.load, bound.subject)
+        spread = summaries.get(key, {}).get(bound.field)
+        if not spread:
+            continue
+        value = spread[bound.judged_by]
+        is_floor = bound.at_least is not None
+        found.append({
+            "case": key, "field": bound.field, "judged_by": bound.judged_by, "value": value,
+            "goal": bound.at_least if is_floor else bound.at_most,
+            "goal_is": "at least" if is_floor else "at most",
+            "goal_reached": value >= bound.at_least if is_floor else value <= bound.at_most,
+        })
+    return found
+
+
 def make(facts, warnings, parameters, ceilings, rounds, cases, violations):
     """The whole JSON document; `rounds` has those that were begun."""
     measured = [case for case in cases
                 if any(entry["measurements"].get(case.key) for entry in rounds)]
+    summaries = {case.key: summarize_case(rounds, case) for case in measured}
     return {
-        "schema": 2,
+        "schema": 3,
         "facts": facts,
         "warnings": warnings,
         "parameters": parameters,
         "generator_ceilings": ceilings,
-        "summary": {case.key: summarize_case(rounds, case) for case in measured},
+        "summary": summaries,
         "comparisons": comparisons(rounds, measured),
+        "bounds": bounds(summaries),
         "violations": violations,
         "rounds": rounds,
     }
@@ -126,7 +151,7 @@ def ceiling_loads(cases):
     """(connections, depth) of all cases with a load generator, each once, in order."""
     found = []
     for case in cases:
-        if case.scenario not in plan.LOOPS:
+        if case.connections and case.scenario not in plan.LOOPS:
             load = (case.connections, case.depth)
             if load not in found:
                 found.append(load)

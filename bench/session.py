@@ -8,7 +8,9 @@ import subprocess
 import tempfile
 
 import database as database_of
+import isolation
 import load
+import lock_nodes as lock_nodes_of
 import plan
 import servers
 import subjects as subjects_of
@@ -35,6 +37,8 @@ class Session:
         self.batch_rows = {}  # connections: rows a transaction in this round
         self.opened_database = None
         self.database_facts = None  # of the MariaDB that was used, for the report
+        self.lock_nodes = lock_nodes_of.LockNodes(self.folder / "redis")
+        self.lock_facts = None  # of the Redis nodes that were used
 
     def close(self):
         for server in self.running.values():
@@ -43,6 +47,7 @@ class Session:
         if self.opened_database:
             self.opened_database.close()
             self.opened_database = None
+        self.lock_nodes.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def new_folder(self, name):
@@ -101,20 +106,25 @@ class Session:
 
     # --- strategies: a fresh store each time ------------------------------------------------------
 
-    def start_strategy(self, subject, folder, concerts=1):
-        """resvd with that many concerts, and members, in an empty store."""
+    def start_strategy(self, subject, folder, concerts=1, capacity=CAPACITY, further=()):
+        """resvd with that many concerts, and members, in an empty store; `further` options."""
         options = {"server.allow_reset": "on"}
         if subject.strategy == "embedded":
             options["strategy.embedded.file"] = str(folder / "resvd.db")
         if "mariadb" in subject.services:
             self.database().make_fresh()
             options.update(self.database().resvd_options())
+        if subject.lock_nodes:
+            self.lock_nodes.take(subject.lock_nodes)
+            self.lock_facts = self.lock_facts or self.lock_nodes.facts()
+            options.update(self.lock_nodes.resvd_options())
         options.update(subject.options)
+        options.update(further)
         server = servers.Resvd(self.tools["resvd"], folder, subject.strategy, options,
                                subject.flags)
         try:
             server.admin_json("POST", "/admin/reset", {
-                "concerts": concerts, "capacity": CAPACITY,
+                "concerts": concerts, "capacity": capacity,
                 "members": plan.MEMBER_FIRST + plan.MEMBER_COUNT - 1})
         except BaseException:
             server.stop()
@@ -141,16 +151,36 @@ class Session:
         return result
 
     def measure_on(self, store, server, case):
-        """The load, and what it cost the database beside resvd."""
+        """The load, and what it cost the servers beside resvd."""
         if store is None:
             return self.measure_load(server, case)
+        nodes = self.lock_nodes if subjects_of.BY_NAME[case.subject].lock_nodes else None
         store.wait_until_quiet()
         counters, cpu = store.counters(), store.cpu_seconds()
+        before = (nodes.commands(), nodes.cpu_seconds()) if nodes else None
         result = self.measure_load(server, case)
+        accepted = load.accepted(result["counts"])
+        if nodes:
+            result["redis"] = lock_nodes_of.work_done(
+                nodes.commands() - before[0], nodes.cpu_seconds() - before[1], accepted)
         cpu = store.cpu_seconds() - cpu
         result["database"] = database_of.work_done(
-            counters, store.counters(), cpu, load.accepted(result["counts"]),
-            result["counts"]["duration_us"] / 1e6)
+            counters, store.counters(), cpu, accepted, result["counts"]["duration_us"] / 1e6)
+        return result
+
+    def measure_isolation(self, case):
+        """30 want one concert, 10 read members; then the audit."""
+        folder = self.new_folder("store")
+        subject = subjects_of.BY_NAME[case.subject]
+        server = self.start_strategy(
+            subject, folder, capacity=isolation.CAPACITY,
+            further=isolation.resvd_options(subject.strategy, case.catalog_pool))
+        try:
+            result = isolation.measurement(*isolation.run(server.port))
+            result["violations"] = self.audit(server, self.database(), case, subject, 0, result)
+        finally:
+            server.stop()
+            shutil.rmtree(folder, ignore_errors=True)
         return result
 
     def measure_embedded(self, case):
@@ -166,13 +196,14 @@ class Session:
         """After every run, by resvd and, where that can be, by asking the store itself; what is
         wrong is shown at once and fails the run in the end."""
         server.wait_until_idle()
+        under_way = result.get("unknown", case.connections)
         result["audit"] = server.admin_json("GET", "/admin/audit")
         violations = summary.audit_violations(
-            result["audit"], rows_before, result["counts"], case.connections, case.depth)
+            result["audit"], rows_before, result["counts"], under_way, case.depth)
         if store is not None:
             found = store.audit()
             violations += [f"the tables: {text}" for text in summary.audit_violations(
-                found, rows_before, result["counts"], case.connections, case.depth)]
+                found, rows_before, result["counts"], under_way, case.depth)]
             violations += summary.audit_differences(result["audit"], found)
         if not subject.oversells:
             self.violations += [f"{case.title}: {text}" for text in violations]
@@ -222,8 +253,10 @@ class Session:
 
     def measure(self, case):
         """The case's measurement, or None where it cannot be taken in this round."""
-        if case.scenario in plan.STORES:
+        if case.scenario in plan.SALES:
             return self.measure_strategy(case, subjects_of.BY_NAME[case.subject])
+        if case.scenario == plan.ISOLATION:
+            return self.measure_isolation(case)
         if case.scenario == "http":
             return self.measure_http(case)
         if case.scenario == "embedded":

@@ -8,17 +8,13 @@
  * moved into the file when it has grown to WAL_MAX_BYTES. Prints one line of JSON. */
 #include <inttypes.h>
 #include <sqlite3.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <time.h>
 
-#define ID_BYTES     16
+#include "raw_loop.h"
+
 #define ARGUMENTS    8
-#define NS_PER_S     1000000000ULL
 #define WAL_HEADER   32
 #define FRAME_HEADER 24
 
@@ -38,23 +34,12 @@ static const char *const statement_sql[STATEMENT_COUNT] = {
 struct loop {
     sqlite3 *handle;
     sqlite3_stmt *statements[STATEMENT_COUNT];
-    int64_t rows_per_transaction;
+    struct raw_loop raw;
     int64_t cache_bytes;
     int64_t wal_max_bytes;
     int64_t wal_bytes;
     int64_t page_bytes;
-    int64_t first_member;
-    int64_t members;
-    uint64_t random_state;
-    uint64_t sequence; /* rows so far */
 };
-
-static uint64_t clock_ns(clockid_t clock)
-{
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
 
 static void check(struct loop *loop, int result, const char *doing)
 {
@@ -115,45 +100,22 @@ static void open_file(struct loop *loop, const char *path)
               statement_sql[i]);
 }
 
-static uint64_t next_random(struct loop *loop)
+static void transaction(void *data)
 {
-    /* xorshift64*, https://doi.org/10.18637/jss.v008.i14 */
-    loop->random_state ^= loop->random_state >> 12;
-    loop->random_state ^= loop->random_state << 25;
-    loop->random_state ^= loop->random_state >> 27;
-    return loop->random_state * 0x2545f4914f6cdd1dULL;
-}
-
-/* A UUIDv7 whose time part only grows, so rows are appended as with resvd's own. */
-static void next_id(struct loop *loop, int64_t wall_ms, unsigned char id[ID_BYTES])
-{
-    for (int i = 0; i < 6; i++)
-        id[i] = (unsigned char)(wall_ms >> (40 - 8 * i));
-    uint64_t sequence = loop->sequence++;
-    for (int i = 0; i < 4; i++)
-        id[6 + i] = (unsigned char)(sequence >> (24 - 8 * i));
-    uint64_t chance = next_random(loop);
-    memcpy(id + 10, &chance, 6);
-    id[6] = (unsigned char)(0x70 | (id[6] & 0x0f));
-    id[8] = (unsigned char)(0x80 | (id[8] & 0x3f));
-}
-
-static void transaction(struct loop *loop)
-{
-    int64_t wall_ms = (int64_t)(clock_ns(CLOCK_REALTIME) / 1000000);
+    struct loop *loop = data;
+    int64_t wall_ms = raw_loop_wall_ms();
     sqlite3_stmt *insert = loop->statements[INSERT];
-    unsigned char id[ID_BYTES];
+    unsigned char id[RAW_LOOP_ID_BYTES];
     run(loop, BEGIN);
     run(loop, SEATS);
     sqlite3_bind_int64(insert, 3, wall_ms);
-    for (int64_t i = 0; i < loop->rows_per_transaction; i++) {
-        next_id(loop, wall_ms, id);
-        sqlite3_bind_blob(insert, 1, id, ID_BYTES, SQLITE_STATIC);
-        int64_t member = loop->first_member + (int64_t)(loop->sequence % (uint64_t)loop->members);
-        sqlite3_bind_int64(insert, 2, member);
+    for (int64_t i = 0; i < loop->raw.rows_per_transaction; i++) {
+        raw_loop_next_id(&loop->raw, wall_ms, id);
+        sqlite3_bind_blob(insert, 1, id, RAW_LOOP_ID_BYTES, SQLITE_STATIC);
+        sqlite3_bind_int64(insert, 2, raw_loop_next_member(&loop->raw));
         run(loop, INSERT);
     }
-    sqlite3_bind_int64(loop->statements[SELL], 1, loop->rows_per_transaction);
+    sqlite3_bind_int64(loop->statements[SELL], 1, loop->raw.rows_per_transaction);
     run(loop, SELL);
     if (sqlite3_changes(loop->handle) != 1) {
         fprintf(stderr, "sqlite_loop: concert 1 is sold out or missing\n");
@@ -169,22 +131,17 @@ static void transaction(struct loop *loop)
     }
 }
 
-static bool read_integer(const char *text, int64_t minimum, int64_t *value)
-{
-    char *end;
-    *value = strtoll(text, &end, 10);
-    return *text != '\0' && *end == '\0' && *value >= minimum;
-}
-
 int main(int count, char **arguments)
 {
-    struct loop loop = {.random_state = clock_ns(CLOCK_REALTIME) | 1};
+    struct loop loop = {.raw = raw_loop_new()};
     double seconds;
-    if (count != ARGUMENTS || !read_integer(arguments[2], 1, &loop.rows_per_transaction) ||
-        (seconds = atof(arguments[3])) <= 0 || !read_integer(arguments[4], 1, &loop.cache_bytes) ||
-        !read_integer(arguments[5], 1, &loop.wal_max_bytes) ||
-        !read_integer(arguments[6], 1, &loop.first_member) ||
-        !read_integer(arguments[7], 1, &loop.members)) {
+    if (count != ARGUMENTS ||
+        !raw_loop_read_integer(arguments[2], 1, INT64_MAX, &loop.raw.rows_per_transaction) ||
+        (seconds = atof(arguments[3])) <= 0 ||
+        !raw_loop_read_integer(arguments[4], 1, INT64_MAX, &loop.cache_bytes) ||
+        !raw_loop_read_integer(arguments[5], 1, INT64_MAX, &loop.wal_max_bytes) ||
+        !raw_loop_read_integer(arguments[6], 1, INT64_MAX, &loop.raw.first_member) ||
+        !raw_loop_read_integer(arguments[7], 1, INT64_MAX, &loop.raw.members)) {
         fprintf(stderr, "usage: sqlite_loop FILE ROWS_PER_TRANSACTION SECONDS CACHE_BYTES "
                         "WAL_MAX_BYTES FIRST_MEMBER MEMBERS\n");
         return 64;
@@ -192,24 +149,14 @@ int main(int count, char **arguments)
     open_file(&loop, arguments[1]);
     int64_t rows_before = query_integer(&loop, "SELECT count(*) FROM reservations");
 
-    uint64_t started_ns = clock_ns(CLOCK_MONOTONIC);
-    uint64_t cpu_started_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-    uint64_t transactions = 0, elapsed_ns;
-    do {
-        transaction(&loop);
-        transactions++;
-        elapsed_ns = clock_ns(CLOCK_MONOTONIC) - started_ns;
-    } while ((double)elapsed_ns < seconds * (double)NS_PER_S);
-    uint64_t cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu_started_ns;
+    struct raw_loop_times times = raw_loop_run(seconds, transaction, &loop);
 
     int64_t rows = query_integer(&loop, "SELECT count(*) FROM reservations") - rows_before;
     int64_t excess = query_integer(&loop, "SELECT sold - (SELECT count(*) FROM reservations) "
                                           "FROM concerts WHERE id = 1");
-    printf("{\"rows\":%" PRId64 ",\"transactions\":%" PRIu64
-           ",\"seconds\":%.6f,\"cpu_seconds\":%.6f,\"page_bytes\":%" PRId64
-           ",\"sold_minus_rows\":%" PRId64 "}\n",
-           rows, transactions, (double)elapsed_ns / (double)NS_PER_S,
-           (double)cpu_ns / (double)NS_PER_S, loop.page_bytes, excess);
+    char page[64];
+    snprintf(page, sizeof page, "\"page_bytes\":%" PRId64 ",", loop.page_bytes);
+    raw_loop_print(&times, rows, page, excess);
     for (int i = 0; i < STATEMENT_COUNT; i++)
         sqlite3_finalize(loop.statements[i]);
     return sqlite3_close(loop.handle) == SQLITE_OK ? 0 : 1;

@@ -15,7 +15,8 @@ class Subject:
     title: str  # in tables
     options: tuple = ()  # pairs of full name and value
     flags: tuple = ()
-    services: tuple = ()  # servers that it needs: "mariadb"
+    services: tuple = ()  # servers that it needs: "mariadb", "redis"
+    lock_nodes: int = 0  # how many Redis nodes hold its locks
     batch_metric: str = ""  # histogram of operations a transaction
     commit_metric: str = ""  # histogram of seconds a commit takes
     asked_only: bool = False  # measured only when --strategies names it
@@ -29,6 +30,15 @@ ALL = (
             options=(("strategy.pessimistic.form", "procedure"),), services=("mariadb",)),
     Subject("grouped", "grouped", "grouped", services=("mariadb",),
             batch_metric="resvd_grouped_group_operations"),
+    Subject("redlock-n1", "redlock", "redlock, N=1, handoff=off",
+            options=(("strategy.redlock.handoff", "off"),), services=("mariadb", "redis"),
+            lock_nodes=1),
+    Subject("redlock-n3", "redlock", "redlock, N=3, handoff=off",
+            options=(("strategy.redlock.handoff", "off"),), services=("mariadb", "redis"),
+            lock_nodes=3, asked_only=True),
+    Subject("redlock-n1-handoff16", "redlock", "redlock, N=1, handoff=16",
+            options=(("strategy.redlock.handoff", "16"),), services=("mariadb", "redis"),
+            lock_nodes=1, asked_only=True),
     Subject("embedded", "embedded", "embedded (SQLite)",
             batch_metric="resvd_embedded_batch_operations",
             commit_metric="resvd_embedded_commit_seconds"),
@@ -47,8 +57,8 @@ class UnknownStrategy(Exception):
 
 
 def select(words):
-    """Those that the words name, in the order of ALL: a subject by its name, or all of a strategy's
-    that are not for special questions only. No words: all of those."""
+    """Those that the words name, in the order of ALL: a subject by its name, or all of a strategy.
+    No words: all that are not for special questions only."""
     if not words:
         return tuple(subject for subject in ALL if not subject.asked_only)
     chosen = set()

@@ -1,9 +1,8 @@
 """The report for people: Markdown tables of the document that report.py makes."""
 
+import isolation
 import plan
 import subjects as subjects_of
-
-EMBEDDED_CPU_GOAL = 0.02  # seconds per 1,000 reservations
 
 NAMES = {
     ("http", "resvd"): "resvd (answers at once)",
@@ -17,8 +16,18 @@ NAMES = {
 FIELDS = {"requests_per_second": "rates", "p99_ms": "p99"}
 
 
+STORE_TITLES = {
+    "hot": "One hot concert, durable 201s", "ten": "10 concerts, durable 201s",
+    plan.LOCKS: "The row lock and the lock in Redis, durable 201s",
+}
+BOUND_FIELDS = {
+    "requests_per_second": "accepted/s", "victims_failed": "reads that failed",
+    "server_cpu_seconds_per_1000": "CPU seconds of resvd per 1,000",
+}
+
+
 def title_of(scenario, subject):
-    if scenario in plan.STORES:
+    if scenario in (*plan.SALES, plan.ISOLATION):
         return subjects_of.BY_NAME[subject].title
     return NAMES[scenario, subject]
 
@@ -92,7 +101,7 @@ def store_rows(document, scenario, cases):
         mark = " ⚠" if found["generator_limited_rounds"] else ""
         per_transaction = "batch_rows" if "batch_rows" in found else (
             "database_reservations_per_commit")
-        yield [f"{title_of(case.scenario, case.subject)}, {case.load}",
+        row = [f"{title_of(case.scenario, case.subject)}, {case.load}",
                median_of(found, "requests_per_second", 0),
                range_of(found["requests_per_second"], 0),
                median_of(found, "p50_ms"), median_of(found, "p95_ms"),
@@ -105,6 +114,10 @@ def store_rows(document, scenario, cases):
                median_of(found, "generator_busy") + mark,
                refused_share(found),
                number(found["socket_errors"] + found["timeouts"], 0)]
+        if scenario == plan.LOCKS:
+            row[9:9] = [median_of(found, "redis_cpu_seconds_per_1000", 4),
+                        median_of(found, "redis_commands_per_reservation", 1)]
+        yield row
 
 
 def store_section(document, scenario, cases):
@@ -114,9 +127,35 @@ def store_section(document, scenario, cases):
     header = ["strategy, load", "accepted/s", "quartiles (min–max)", "p50 ms", "p95 ms", "p99 ms",
               "rows a transaction", "resvd CPU s per 1,000", "mariadbd CPU s per 1,000",
               "commits/s", "syncs/s", "wrk busy", "refused", "broken"]
-    count = plan.STORES[scenario]
-    title = "One hot concert" if count == 1 else f"{count} concerts"
-    return [f"## `{scenario}`: {title}, durable 201s", ""] + table(header, rows)
+    if scenario == plan.LOCKS:
+        header[9:9] = ["Redis CPU s per 1,000", "Redis commands each (scripts' too)"]
+    return [f"## `{scenario}`: {STORE_TITLES[scenario]}", ""] + table(header, rows)
+
+
+def isolation_rows(document, cases):
+    for case in cases:
+        found = document["summary"].get(case.key)
+        if case.scenario == plan.ISOLATION and found:
+            failed = found["victims_failed"]
+            yield [f"{title_of(case.scenario, case.subject)}, {case.load} "
+                   f"(catalog_pool={case.catalog_pool})",
+                   number(failed["median"], 0),
+                   f"{number(failed['min'], 0)}–{number(failed['max'], 0)}",
+                   median_of(found, "victims_slowest_ms"),
+                   median_of(found, "hot_granted", 0)]
+
+
+def isolation_section(document, cases):
+    rows = list(isolation_rows(document, cases))
+    if not rows:
+        return []
+    return [f"## `{plan.ISOLATION}`: what a hot concert does to others", "",
+            f"{isolation.HOT_COUNT} reserve one concert at once, each keeping its lock for "
+            f"{isolation.HOLD_MS} ms; {isolation.DELAY_S * 1000:.0f} ms later "
+            f"{isolation.VICTIM_COUNT} read members.", f"{isolation.POOL} connections to the "
+            f"database, a wait of {isolation.POOL_WAIT_MS} ms for one.", ""] + table(
+        ["strategy, connections", f"reads that failed, of {isolation.VICTIM_COUNT}", "min–max",
+         "slowest read ms", f"sold, of {isolation.HOT_COUNT}"], rows)
 
 
 def loop_rows(document, scenario, cases):
@@ -154,7 +193,7 @@ def name_of(key):
     if scenario in plan.LOOPS:
         return f"raw loop, {load}"
     name = f"{title_of(scenario, subject)}, {load}"
-    return f"{scenario}: {name}" if scenario in plan.STORES else name
+    return f"{scenario}: {name}" if scenario in (*plan.SALES, plan.ISOLATION) else name
 
 
 def goal_text(entry):
@@ -178,16 +217,14 @@ def comparison_section(document):
             "or more.", ""] + table(header, rows)
 
 
-def cpu_goal_line(document, cases):
-    lines = []
-    for case in cases:
-        found = document["summary"].get(case.key, {})
-        if case.scenario == "embedded" and case.subject == "resvd" and found:
-            used = found["server_cpu_seconds_per_1000"]["median"]
-            word = "reached" if used <= EMBEDDED_CPU_GOAL else "MISSED"
-            lines.append(f"- {case.load}: {used:.4f} CPU seconds per 1,000 reservations; "
-                         f"goal {EMBEDDED_CPU_GOAL}: {word}")
-    return ["## CPU of `embedded`", ""] + lines + [""] if lines else []
+def bound_section(document):
+    rows = [[name_of(entry["case"]), BOUND_FIELDS[entry["field"]],
+             number(entry["value"], 4 if 0 < entry["value"] < 1 else 0),
+             "worst round" if entry["judged_by"] == "max" else "median", goal_text(entry)]
+            for entry in document["bounds"]]
+    if not rows:
+        return []
+    return ["## Goals by themselves", ""] + table(["case", "of", "value", "which", "goal"], rows)
 
 
 def database_rows(variables):
@@ -202,6 +239,15 @@ def database_rows(variables):
     return [["database", f"{name}: " + ", ".join(settings)]]
 
 
+def lock_node_rows(found):
+    """The Redis nodes of the run with what their answers rest on; nothing where none was used."""
+    if not found:
+        return []
+    settings = ", ".join(f"{key}={value or '(none)'}" for key, value in found["settings"].items())
+    return [["lock nodes", f"Redis {found['version']}, all on this machine, as many as N says: "
+                           + settings]]
+
+
 def facts_section(document):
     facts = document["facts"]
     parameters = document["parameters"]
@@ -213,6 +259,7 @@ def facts_section(document):
         ["build", ", ".join(f"{key}={value}" for key, value in facts["build"].items())],
         ["compared with", f"{facts['nginx'].split(': ')[-1]}; SQLite {facts['sqlite']}"],
         *database_rows(facts.get("mariadb")),
+        *lock_node_rows(facts.get("lock_nodes")),
         ["load generator", f"{facts['wrk'].split(' Copyright')[0]}, "
                            f"{parameters['threads']} thread(s), closed loop"],
         ["machine", f"{facts['cpu']}, {facts['cores']} cores, {facts['memory_mib']} MiB"],
@@ -258,13 +305,14 @@ def markdown(document, cases):
     if document["violations"]:
         lines += ["", "## FAILED", ""]
         lines += [f"- {text}" for text in document["violations"]] + [""]
-    elif any(case.scenario == "embedded" or case.scenario in plan.STORES for case in cases):
+    elif any(case.scenario in ("embedded", *plan.SALES, plan.ISOLATION) for case in cases):
         lines += ["", "Every run ended with an audit: nothing oversold, lost or phantom"
                   + known_violations(document), ""]
     lines += [""] + facts_section(document)
     lines += ceiling_section(document)
-    for scenario in plan.STORES:
+    for scenario in plan.SALES:
         lines += store_section(document, scenario, cases)
+    lines += isolation_section(document, cases)
     lines += server_section(document, "HTTP: an answer at once, against `return 202`", "http",
                             cases)
     lines += server_section(document, "`embedded`: durable reservations of one concert",
@@ -274,7 +322,7 @@ def markdown(document, cases):
     lines += loop_section(document, "The raw MariaDB loop: same server and tables, one connection",
                           "mariadb", cases)
     lines += comparison_section(document)
-    lines += cpu_goal_line(document, cases)
+    lines += bound_section(document)
     lines += ["Rates, latencies and CPU are medians of the rounds. The load is a closed loop: each "
               "connection waits", "for its answers before it asks again, so latencies are those at "
               "full load, as wrk reports them", "(with its own correction); with pipelining wrk's "

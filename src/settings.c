@@ -32,14 +32,14 @@ const struct resv_option_table *const *settings_tables(void)
 }
 
 /* Among the other errors, so that all are seen at once. */
-static size_t check_strategy(struct config *config)
+static size_t check_strategy(struct config *config, bool demo)
 {
     const char *name = config_string(config, &server_options, SERVER_STRATEGY);
     struct suggestion suggestion;
     suggestion_begin(&suggestion, name);
     for (size_t i = 0; resv_strategies[i] != NULL; i++) {
         if (strcmp(resv_strategies[i]->name, name) == 0)
-            return 0;
+            return server_options_check_role(config, resv_strategies[i]->asynchronous, demo);
         suggestion_offer(&suggestion, resv_strategies[i]->name);
     }
     const char *best = suggestion_best(&suggestion);
@@ -109,7 +109,7 @@ struct config *settings_read(const struct command_line *line)
     errors += config_read_environment(config, (const char *const *)environ);
     errors += command_line_apply(line, config);
     errors += config_finish(config);
-    errors += check_strategy(config);
+    errors += check_strategy(config, line->demo);
     if (errors == 0)
         errors += server_options_check(config);
     choose_log_format(config, line);

@@ -62,9 +62,15 @@ void resv_log(struct resv_host *host, enum resv_log_level level, const char *eve
     __attribute__((sentinel));
 
 /* --- health ---------------------------------------------------------------------------------
- * Each backend under a fixed name ("sqlite", "database", "redis-1"). The process is ready when the
- * strategy has said resv_host_started and no component is DOWN. */
-enum resv_health_state { RESV_HEALTH_STARTING, RESV_HEALTH_UP, RESV_HEALTH_DOWN };
+ * Each backend under a fixed name ("sqlite", "database", "lock-1"). The process is ready when the
+ * strategy has said resv_host_started and no component is DOWN. MISSED: it is down, and the
+ * strategy does without it for now (one of three lock nodes). */
+enum resv_health_state {
+    RESV_HEALTH_STARTING,
+    RESV_HEALTH_UP,
+    RESV_HEALTH_MISSED,
+    RESV_HEALTH_DOWN,
+};
 /* `component` is static text; at most 16 of them. `detail` is copied (1023 bytes at most) and may
  * be NULL. latency_ns is the last measured round trip, 0 when none was measured. */
 void resv_host_health(struct resv_host *host, const char *component, enum resv_health_state state,
@@ -86,6 +92,16 @@ void resv_host_ready_for_more(struct resv_host *host);
 void resv_host_drained(struct resv_host *host);
 /* close has finished: every handle is closed, the instance may be freed. Once. */
 void resv_host_closed(struct resv_host *host);
+
+/* --- what this process is for -----------------------------------------------------------------
+ * Several processes share the work of an asynchronous strategy; every other one always gets ALL. */
+enum resv_role {
+    RESV_ROLE_ALL,      /* both of the below */
+    RESV_ROLE_API,      /* takes requests; applies nothing from the event log */
+    RESV_ROLE_CONSUMER, /* applies the event log; gets only the admin listener's operations */
+};
+/* The same from open to close. */
+enum resv_role resv_host_role(struct resv_host *host);
 
 /* --- for links only --------------------------------------------------------------------------
  * The libuv loop; NULL under the simulated host, whose links are simulated too. */

@@ -23,6 +23,11 @@ struct resv_metric {
     const char *name; /* without "resvd_" */
     enum resv_metric_type type;
     const char *help;
+    /* As they stand between the braces: `node="1"`; NULL for none. Entries that differ in their
+     * labels only stand one behind the other, with the same name, type and help.
+     * An entry with labels is shown from the first call for it on, adding or setting 0 included;
+     * before that its series does not exist (nothing is said of nodes that are not configured). */
+    const char *labels;
 };
 
 /* A static table; the host registers the tables that the strategy lists. */

@@ -43,6 +43,10 @@ enum resv_op_kind {
     RESV_OP_MEMBER_CREATE,  /* create.members, create.count */
     RESV_OP_RESET,          /* reset.* */
     RESV_OP_AUDIT,
+    /* Only asynchronous strategies get these. */
+    RESV_OP_DEAD_LETTER_LIST,  /* catalog->limit, catalog->after */
+    RESV_OP_DEAD_LETTER_RETRY, /* catalog->letter_id */
+    RESV_OP_RECONCILE,         /* concert_id: the fast store's numbers anew from the database */
 };
 
 /* What happened to the seat, not what broke inside. */
@@ -58,11 +62,11 @@ enum resv_outcome {
     RESV_UNKNOWN_CONCERT,  /* nothing taken */
     RESV_UNKNOWN_MEMBER,   /* nothing taken */
     RESV_KEY_REUSED,       /* the same idempotency key stood for another request; nothing taken */
-    RESV_FOUND,            /* LOOKUP, *_GET, LIST, AUDIT: result filled */
-    RESV_NOT_FOUND,        /* LOOKUP, RELEASE, *_GET, UPDATE */
+    RESV_FOUND,            /* LOOKUP, *_GET, *_LIST, AUDIT: result filled */
+    RESV_NOT_FOUND,        /* LOOKUP, RELEASE, *_GET, UPDATE, *_RETRY, RECONCILE */
     RESV_RELEASED,         /* RELEASE: the seat is back now (or was before) */
     RESV_RELEASE_ACCEPTED, /* RELEASE: durable in the event log, the row follows */
-    RESV_STORED,           /* *_CREATE, UPDATE, RESET */
+    RESV_STORED,           /* *_CREATE, UPDATE, RESET, *_RETRY, RECONCILE */
     RESV_CAPACITY_TOO_LOW, /* UPDATE: below what is sold; nothing changed */
     RESV_OUTCOME_COUNT
 };

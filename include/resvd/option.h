@@ -37,12 +37,27 @@ struct resv_option {
     bool (*check)(const char *text, char *why, size_t why_size);
 };
 
+/* Properties: what a section takes besides its options, namely all that the library behind it can
+ * be told, by the names that they have there. Texts, not given unless somebody gives them (the
+ * empty text is not given either). */
+struct resv_property_table {
+    const char *help; /* which these are and where they are described, one sentence */
+    /* The names that there are; NULL behind the last. Live as long as the process. A name that one
+     * of the section's options has means the option. */
+    const char *(*name)(size_t index);
+    /* Never printed; `name`_file is accepted too. */
+    bool (*is_secret)(const char *name);
+    /* As `check` of an option. */
+    bool (*check)(const char *name, const char *text, char *why, size_t why_size);
+};
+
 /* One section of the file. A table is static and outlives the process's use of it. */
 struct resv_option_table {
     const char *section; /* "server", "strategy.embedded", "database" */
     const char *help;    /* what the section is about, one sentence */
     const struct resv_option *options;
     size_t count;
+    const struct resv_property_table *properties; /* NULL: nothing but the options */
 };
 
 /* Values by table and position in it. Asking for another type than the table says aborts.
@@ -56,5 +71,14 @@ const char *resv_option_string(struct resv_host *host, const struct resv_option_
 /* Index into `choices`. */
 size_t resv_option_choice(struct resv_host *host, const struct resv_option_table *table,
                           size_t index);
+
+struct resv_property {
+    const char *name;
+    const char *text; /* never empty */
+};
+/* The properties that were given, one by one from 0 on, in the order of their names in the table;
+ * false behind the last. They live as strings do. */
+bool resv_option_property(struct resv_host *host, const struct resv_option_table *table,
+                          size_t position, struct resv_property *property);
 
 #endif

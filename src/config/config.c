@@ -41,7 +41,7 @@ const struct resv_option_table **config_unique_tables(const struct resv_option_t
 static bool fill_defaults(struct config_section *section)
 {
     const struct resv_option_table *table = section->table;
-    section->slots = calloc(table->count == 0 ? 1 : table->count, sizeof(*section->slots));
+    section->slots = calloc(config_key_count(table) + 1, sizeof(*section->slots));
     if (section->slots == NULL) {
         return false;
     }
@@ -89,7 +89,8 @@ struct config *config_create(const struct resv_option_table *const *tables)
 
 static void destroy_section(struct config_section *section)
 {
-    for (size_t i = 0; section->slots != NULL && i < section->table->count; i++) {
+    size_t count = config_key_count(section->table);
+    for (size_t i = 0; section->slots != NULL && i < count; i++) {
         free(section->slots[i].text);
         free(section->slots[i].origin);
     }
@@ -130,13 +131,15 @@ struct config_section *config_find_section(const struct config *config, const ch
 bool config_find_key(struct config_section *section, const char *name, struct config_key *key)
 {
     const struct resv_option_table *table = section->table;
-    for (size_t i = 0; i < table->count; i++) {
-        size_t size = strlen(table->options[i].key);
-        if (strncmp(name, table->options[i].key, size) != 0) {
+    size_t count = config_key_count(table);
+    for (size_t i = 0; i < count; i++) {
+        struct resv_option option = config_key_option(table, i);
+        size_t size = strlen(option.key);
+        if (strncmp(name, option.key, size) != 0) {
             continue;
         }
         bool plain = name[size] == '\0';
-        bool from_file = table->options[i].secret && strcmp(name + size, "_file") == 0;
+        bool from_file = option.secret && strcmp(name + size, "_file") == 0;
         if (plain || from_file) {
             *key = (struct config_key){.section = section, .index = i, .from_file = from_file};
             return true;
@@ -147,11 +150,13 @@ bool config_find_key(struct config_section *section, const char *name, struct co
 
 void config_offer_keys(const struct resv_option_table *table, struct suggestion *suggestion)
 {
-    for (size_t i = 0; i < table->count; i++) {
-        suggestion_offer(suggestion, table->options[i].key);
-        if (table->options[i].secret) {
+    size_t count = config_key_count(table);
+    for (size_t i = 0; i < count; i++) {
+        struct resv_option option = config_key_option(table, i);
+        suggestion_offer(suggestion, option.key);
+        if (option.secret) {
             char name[SUGGEST_WORD_BYTES_MAX + 1];
-            snprintf(name, sizeof name, "%s_file", table->options[i].key);
+            snprintf(name, sizeof name, "%s_file", option.key);
             suggestion_offer(suggestion, name);
         }
     }
@@ -211,18 +216,18 @@ static size_t add_value_error(struct config *config, const struct config_given *
 size_t config_give(struct config *config, const struct config_key *key,
                    const struct config_given *given)
 {
-    const struct resv_option *option = &key->section->table->options[key->index];
+    const struct resv_option_table *table = key->section->table;
     struct config_slot *slot = &key->section->slots[key->index];
     char why[VALUE_WHY_SIZE] = "";
     int64_t number = 0;
     /* The path of a secret is no secret. */
-    bool secret = option->secret && !key->from_file;
+    bool secret = config_key_option(table, key->index).secret && !key->from_file;
 
     if (key->from_file) {
         if (given->value[0] == '\0') {
             return add_value_error(config, given, secret, "must be the path of a file");
         }
-    } else if (!value_parse(option, given->value, &number, why, sizeof why)) {
+    } else if (!config_check_text(table, key->index, given->value, &number, why, sizeof why)) {
         return add_value_error(config, given, secret, why);
     }
     if (slot->source > given->source) {
@@ -251,8 +256,8 @@ size_t config_give(struct config *config, const struct config_key *key,
 }
 
 /* Puts what the file says in place of its path. NULL, or what went wrong. */
-static const char *read_secret(const struct resv_option *option, struct config_slot *slot,
-                               char *why, size_t why_size)
+static const char *read_secret(const struct resv_option_table *table, size_t index,
+                               struct config_slot *slot, char *why, size_t why_size)
 {
     char *data = NULL;
     size_t size = 0;
@@ -277,7 +282,7 @@ static const char *read_secret(const struct resv_option *option, struct config_s
     }
     char check_why[VALUE_WHY_SIZE / 4];
     int64_t number = 0;
-    if (!value_parse(option, data, &number, check_why, sizeof check_why)) {
+    if (!config_check_text(table, index, data, &number, check_why, sizeof check_why)) {
         free(data);
         snprintf(why, why_size, "'%s': %s", path, check_why);
         return why;
@@ -291,15 +296,15 @@ static const char *read_secret(const struct resv_option *option, struct config_s
 static size_t finish_slot(struct config *config, const struct resv_option_table *table,
                           size_t index, struct config_slot *slot)
 {
-    const struct resv_option *option = &table->options[index];
+    struct resv_option option = config_key_option(table, index);
     char why[VALUE_WHY_SIZE];
-    if (slot->from_file && read_secret(option, slot, why, sizeof why) != NULL) {
+    if (slot->from_file && read_secret(table, index, slot, why, sizeof why) != NULL) {
         notes_add(&config->errors, "%s: %s", slot->origin, why);
         return 1;
     }
-    if (option->required && slot->text[0] == '\0') {
+    if (option.required && slot->text[0] == '\0') {
         if (slot->source == CONFIG_FROM_DEFAULT) {
-            notes_add(&config->errors, "[%s] %s: must be given", table->section, option->key);
+            notes_add(&config->errors, "[%s] %s: must be given", table->section, option.key);
         } else {
             notes_add(&config->errors, "%s: must not be empty", slot->origin);
         }
@@ -313,7 +318,8 @@ size_t config_finish(struct config *config)
     size_t errors = 0;
     for (size_t i = 0; i < config->section_count; i++) {
         const struct config_section *section = &config->sections[i];
-        for (size_t j = 0; j < section->table->count; j++) {
+        size_t count = config_key_count(section->table);
+        for (size_t j = 0; j < count; j++) {
             errors += finish_slot(config, section->table, j, &section->slots[j]);
         }
     }

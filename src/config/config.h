@@ -44,6 +44,9 @@ const char *config_string(const struct config *config, const struct resv_option_
                           size_t index);
 size_t config_choice(const struct config *config, const struct resv_option_table *table,
                      size_t index);
+/* As resv_option_property. */
+bool config_property(const struct config *config, const struct resv_option_table *table,
+                     size_t position, struct resv_property *property);
 /* Where the value was given, as messages begin: "a.conf:3: key", "RESVD_SERVER_LISTEN",
  * "--server.listen"; NULL for a default. Valid as long as the config. */
 const char *config_origin(const struct config *config, const struct resv_option_table *table,

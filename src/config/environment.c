@@ -23,10 +23,10 @@ static void environment_name(const char *section, const char *key, const char *s
 static bool names_option(const char *name, struct config_section *section, size_t index,
                          struct suggestion *suggestion, struct config_key *key)
 {
-    const struct resv_option *option = &section->table->options[index];
-    for (int from_file = 0; from_file <= (option->secret ? 1 : 0); from_file++) {
+    struct resv_option option = config_key_option(section->table, index);
+    for (int from_file = 0; from_file <= (option.secret ? 1 : 0); from_file++) {
         char candidate[SUGGEST_WORD_BYTES_MAX + 1];
-        environment_name(section->table->section, option->key, from_file ? "_file" : "", candidate,
+        environment_name(section->table->section, option.key, from_file ? "_file" : "", candidate,
                          sizeof candidate);
         suggestion_offer(suggestion, candidate);
         if (strcmp(candidate, name) == 0) {
@@ -56,7 +56,8 @@ static size_t read_variable(struct config *config, const char *name, const char 
     struct suggestion suggestion;
     suggestion_begin(&suggestion, name);
     for (size_t i = 0; i < config->section_count; i++) {
-        for (size_t j = 0; j < config->sections[i].table->count; j++) {
+        size_t count = config_key_count(config->sections[i].table);
+        for (size_t j = 0; j < count; j++) {
             struct config_key key;
             if (names_option(name, &config->sections[i], j, &suggestion, &key)) {
                 struct config_given given = {
@@ -140,7 +141,7 @@ bool config_flag_is_secret(const struct resv_option_table *const *tables, const 
         struct config_section section = {.table = tables[i]};
         struct config_key key;
         if (key_name != NULL && config_find_key(&section, key_name, &key)) {
-            return tables[i]->options[key.index].secret;
+            return config_key_option(tables[i], key.index).secret;
         }
     }
     return true; /* of a section that is not built in, nobody knows */
@@ -150,13 +151,14 @@ void config_offer_flags(const struct resv_option_table *const *tables,
                         struct suggestion *suggestion)
 {
     for (size_t i = 0; tables[i] != NULL; i++) {
-        for (size_t j = 0; j < tables[i]->count; j++) {
-            const struct resv_option *option = &tables[i]->options[j];
+        size_t count = config_key_count(tables[i]);
+        for (size_t j = 0; j < count; j++) {
+            struct resv_option option = config_key_option(tables[i], j);
             char name[SUGGEST_WORD_BYTES_MAX + 1];
-            snprintf(name, sizeof name, "--%s.%s", tables[i]->section, option->key);
+            snprintf(name, sizeof name, "--%s.%s", tables[i]->section, option.key);
             suggestion_offer(suggestion, name);
-            if (option->secret) {
-                snprintf(name, sizeof name, "--%s.%s_file", tables[i]->section, option->key);
+            if (option.secret) {
+                snprintf(name, sizeof name, "--%s.%s_file", tables[i]->section, option.key);
                 suggestion_offer(suggestion, name);
             }
         }

@@ -266,7 +266,7 @@ static bool note_line(struct input *input, const struct config_key *key, enum co
 {
     struct config_slot *slot = &key->section->slots[key->index];
     const struct resv_option_table *table = key->section->table;
-    const char *name = table->options[key->index].key;
+    const char *name = config_key_option(table, key->index).key;
     const char *suffix = key->from_file ? "_file" : "";
     size_t *line = &slot->lines[key->from_file ? 1 : 0];
     size_t other_line = slot->lines[key->from_file ? 0 : 1];
@@ -288,8 +288,8 @@ static bool note_line(struct input *input, const struct config_key *key, enum co
 
 static void take_value(struct input *input, const char *name, const struct config_key *key)
 {
-    const struct resv_option *option = &key->section->table->options[key->index];
-    bool secret = option->secret && !key->from_file;
+    bool never_shown = config_key_option(key->section->table, key->index).secret;
+    bool secret = never_shown && !key->from_file;
     enum config_shown how = secret ? CONFIG_SHOW_KEY : CONFIG_SHOW_LINE;
     input->behind_secret = secret;
     if (!note_line(input, key, how)) {
@@ -308,7 +308,7 @@ static void take_value(struct input *input, const char *name, const struct confi
         .source = CONFIG_FROM_FILE, .origin = origin, .value = trim(input->value), .line = shown};
     size_t errors = config_give(input->config, key, &given);
     input->errors += errors;
-    if (errors == 0 && strstr(given.value, " #") != NULL && !option->secret) {
+    if (errors == 0 && strstr(given.value, " #") != NULL && !never_shown) {
         notes_add(&input->config->warnings,
                   "%s: '#' is part of the value; a comment behind a value begins with ' ;'",
                   origin);
@@ -335,7 +335,8 @@ static int take_pair(void *user, const char *section, const char *name, const ch
 static void forget_lines(struct config *config)
 {
     for (size_t i = 0; i < config->section_count; i++) {
-        for (size_t j = 0; j < config->sections[i].table->count; j++) {
+        size_t count = config_key_count(config->sections[i].table);
+        for (size_t j = 0; j < count; j++) {
             memset(config->sections[i].slots[j].lines, 0, sizeof(size_t[2]));
         }
     }

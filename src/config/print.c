@@ -72,6 +72,10 @@ static void print_file_table(const struct resv_option_table *table, FILE *out)
             fprintf(out, "#%s_file =\n", option->key);
         }
     }
+    if (table->properties != NULL) {
+        fprintf(out, "\n");
+        print_wrapped("# ", table->properties->help, FILE_WIDTH, out);
+    }
 }
 
 void config_print_default_file(const struct resv_option_table *const *tables, FILE *out)
@@ -103,6 +107,10 @@ static void print_help_table(const struct resv_option_table *table, FILE *out)
             fprintf(out, "  --%s.%s_file=FILE\n        The same, read from a file\n",
                     table->section, option->key);
         }
+    }
+    if (table->properties != NULL) {
+        fprintf(out, "  --%s.PROPERTY=...\n", table->section);
+        print_wrapped("        ", table->properties->help, HELP_WIDTH, out);
     }
 }
 
@@ -149,6 +157,11 @@ static void print_markdown_table(const struct resv_option_table *table, FILE *ou
         print_cell(option->help, out);
         fputs(" |\n", out);
     }
+    if (table->properties != NULL) {
+        fputc('\n', out);
+        print_cell(table->properties->help, out);
+        fputs(".\n", out);
+    }
 }
 
 void config_print_markdown(const struct resv_option_table *const *tables, FILE *out)
@@ -180,6 +193,11 @@ static void print_man_table(const struct resv_option_table *table, FILE *out)
         fputs(". Default: ", out);
         roff_print_text(option->default_text[0] == '\0' ? "(empty)" : option->default_text, out);
         fputs(option->reloadable ? ".\nHUP reads it again.\n" : ".\n", out);
+    }
+    if (table->properties != NULL) {
+        fputs(".PP\n", out);
+        roff_print_text(table->properties->help, out);
+        fputs(".\n", out);
     }
 }
 

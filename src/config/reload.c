@@ -15,6 +15,8 @@ static void print_change(const struct resv_option_table *table, const struct res
     }
     char old_shown[128];
     char new_shown[128];
+    old_text = old_text == NULL ? "" : old_text;
+    new_text = new_text == NULL ? "" : new_text;
     notes_quote(old_shown, sizeof old_shown, old_text, strlen(old_text));
     notes_quote(new_shown, sizeof new_shown, new_text, strlen(new_text));
     fprintf(out, "[%s] %s: '%s' -> '%s'%s\n", table->section, option->key, old_shown, new_shown,
@@ -24,6 +26,8 @@ static void print_change(const struct resv_option_table *table, const struct res
 static bool is_same(const struct resv_option *option, const struct config_slot *a,
                     const struct config_slot *b)
 {
+    if (a->text == NULL || b->text == NULL)
+        return a->text == b->text;
     /* "on" and "yes" are the same. */
     return option->type == RESV_OPTION_STRING ? strcmp(a->text, b->text) == 0
                                               : a->number == b->number;
@@ -54,17 +58,18 @@ void config_reload(struct config *config, const struct config *fresh, FILE *out)
     for (size_t i = 0; i < config->section_count; i++) {
         const struct resv_option_table *table = config->sections[i].table;
         RESV_ASSERT(fresh->sections[i].table == table);
-        for (size_t j = 0; j < table->count; j++) {
-            const struct resv_option *option = &table->options[j];
+        size_t count = config_key_count(table);
+        for (size_t j = 0; j < count; j++) {
+            struct resv_option option = config_key_option(table, j);
             struct config_slot *slot = &config->sections[i].slots[j];
             const struct config_slot *fresh_slot = &fresh->sections[i].slots[j];
-            if (is_same(option, slot, fresh_slot)) {
+            if (is_same(&option, slot, fresh_slot)) {
                 continue;
             }
-            print_change(table, option, slot->text, fresh_slot->text, out);
-            if (option->reloadable && !take_over(config, slot, fresh_slot)) {
+            print_change(table, &option, slot->text, fresh_slot->text, out);
+            if (option.reloadable && !take_over(config, slot, fresh_slot)) {
                 fprintf(out, "[%s] %s: out of memory; the old value stays\n", table->section,
-                        option->key);
+                        option.key);
             }
         }
     }

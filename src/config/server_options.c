@@ -7,6 +7,7 @@
 #include "config/address.h"
 #include "log.h"
 #include "resvd/assert.h"
+#include "resvd/host.h"
 
 #define MINUTE_MS 60000
 #define HOUR_MS   (60 * MINUTE_MS)
@@ -14,6 +15,8 @@
 #define MEBIBYTE  (INT64_C(1) << 20)
 #define TEBIBYTE  (INT64_C(1) << 40)
 
+static const char *const role_choices[] = {
+    [RESV_ROLE_ALL] = "all", [RESV_ROLE_API] = "api", [RESV_ROLE_CONSUMER] = "consumer", NULL};
 static const char *const auth_choices[] = {
     [SERVER_AUTH_KEYS] = "keys", [SERVER_AUTH_OFF] = "off", NULL};
 static const char *const log_format_choices[] = {[LOG_FORMAT_AUTO] = "auto",
@@ -64,6 +67,13 @@ static const struct resv_option options[] = {
                          .required = true,
                          .help = "Which strategy sells the seats; --list-strategies shows those "
                                  "that this binary has"},
+    [SERVER_ROLE] = {.key = "role",
+                     .type = RESV_OPTION_CHOICE,
+                     .default_text = "all",
+                     .choices = role_choices,
+                     .help = "What this process does for an asynchronous strategy: api takes "
+                             "requests, consumer writes the rows and opens only admin_listen, all "
+                             "does both"},
     [SERVER_LISTEN] = {.key = "listen",
                        .type = RESV_OPTION_STRING,
                        .default_text = "127.0.0.1:8080",
@@ -265,5 +275,29 @@ size_t server_options_check(struct config *config)
     if (server_options_may_be_public(config)) {
         return 0;
     }
-    return check_reachable(config, SERVER_LISTEN) + check_reachable(config, SERVER_ADMIN_LISTEN);
+    size_t errors = 0;
+    if (config_choice(config, &server_options, SERVER_ROLE) != RESV_ROLE_CONSUMER) {
+        errors += check_reachable(config, SERVER_LISTEN);
+    }
+    return errors + check_reachable(config, SERVER_ADMIN_LISTEN);
+}
+
+size_t server_options_check_role(struct config *config, bool asynchronous, bool demo)
+{
+    size_t role = config_choice(config, &server_options, SERVER_ROLE);
+    if (role != RESV_ROLE_ALL && !asynchronous) {
+        config_add_error(config,
+                         "[server] role = %s: strategy '%s' has no work to share out, only an "
+                         "asynchronous one has\n    leave role out, or choose such a strategy",
+                         role_choices[role],
+                         config_string(config, &server_options, SERVER_STRATEGY));
+        return 1;
+    }
+    if (role == RESV_ROLE_CONSUMER && demo) {
+        config_add_error(config,
+                         "[server] role = consumer: there is no API to try --demo's "
+                         "commands on\n    give --demo to a process with role = all or api");
+        return 1;
+    }
+    return 0;
 }

@@ -11,6 +11,7 @@
 /* Positions in server_options. */
 enum server_option {
     SERVER_STRATEGY,
+    SERVER_ROLE,
     SERVER_LISTEN,
     SERVER_ADMIN_LISTEN,
     SERVER_MAX_CONNECTIONS,
@@ -34,7 +35,7 @@ enum server_option {
 };
 
 /* Positions in the choices of SERVER_AUTH. Those of SERVER_LOG_FORMAT are enum log_format, those
- * of SERVER_LOG_LEVEL enum resv_log_level. */
+ * of SERVER_LOG_LEVEL enum resv_log_level, those of SERVER_ROLE enum resv_role. */
 enum server_auth { SERVER_AUTH_KEYS, SERVER_AUTH_OFF };
 
 extern const struct resv_option_table server_options;
@@ -47,5 +48,7 @@ bool server_options_may_be_public(const struct config *config);
  * that other machines can reach needs api_keys, or auth = off written out. Returns the number of
  * errors that it added to the config's. */
 size_t server_options_check(struct config *config);
+/* A role other than all is for asynchronous strategies. As server_options_check. */
+size_t server_options_check_role(struct config *config, bool asynchronous, bool demo);
 
 #endif

@@ -28,7 +28,7 @@ enum config_source {
 struct config_slot {
     enum config_source source;
     bool from_file;  /* `key`_file was given; until config_finish `text` is the path */
-    char *text;      /* never NULL */
+    char *text;      /* NULL: a property that is not given */
     char *origin;    /* how messages begin: "a.conf:3: key", "RESVD_SERVER_LISTEN" */
     int64_t number;  /* integer, boolean, index of the choice */
     size_t lines[2]; /* in the file being read: of `key` and of `key`_file; 0 is none */
@@ -36,7 +36,7 @@ struct config_slot {
 
 struct config_section {
     const struct resv_option_table *table;
-    struct config_slot *slots; /* table->count */
+    struct config_slot *slots; /* config_key_count(table) */
 };
 
 /* Texts that a reload has replaced: they live as long as the config. */
@@ -54,10 +54,10 @@ struct config {
     struct config_old_text *old_texts;
 };
 
-/* Which option a name means. */
+/* Which option or property a name means. */
 struct config_key {
     struct config_section *section;
-    size_t index;
+    size_t index;   /* of the table's options; behind these, of its properties */
     bool from_file; /* the name was `key`_file */
 };
 
@@ -74,6 +74,14 @@ struct config_section *config_find_section(const struct config *config, const ch
 /* False when the section has no such key. */
 bool config_find_key(struct config_section *section, const char *name, struct config_key *key);
 void config_offer_keys(const struct resv_option_table *table, struct suggestion *suggestion);
+
+/* How many options and properties the table has. */
+size_t config_key_count(const struct resv_option_table *table);
+/* What is known of one of them. For a property, `check` is not it: see config_check_text. */
+struct resv_option config_key_option(const struct resv_option_table *table, size_t index);
+/* As value_parse, for an option or a property. */
+bool config_check_text(const struct resv_option_table *table, size_t index, const char *text,
+                       int64_t *number, char *why, size_t why_size);
 
 /* True for sections of strategies and servers that the project knows, whether or not this binary
  * was built with them. */

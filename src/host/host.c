@@ -28,6 +28,7 @@ struct resv_host {
     const struct config *config;
     struct metrics *metrics;
     struct host_events events;
+    enum resv_role role;
     struct host_operations operations;
     uint64_t start_deadline_ns;
 
@@ -269,6 +270,12 @@ size_t resv_option_choice(struct resv_host *host, const struct resv_option_table
     return config_choice(host->config, table, index);
 }
 
+bool resv_option_property(struct resv_host *host, const struct resv_option_table *table,
+                          size_t position, struct resv_property *property)
+{
+    return config_property(host->config, table, position, property);
+}
+
 void resv_metric_add(struct resv_host *host, const struct resv_metric_table *table, size_t index,
                      uint64_t amount)
 {
@@ -314,11 +321,21 @@ void resv_host_health(struct resv_host *host, const char *component_name,
     component->detail[size] = '\0';
     if (!changed)
         return;
-    if (state == RESV_HEALTH_DOWN)
+    switch (state) {
+    case RESV_HEALTH_STARTING:
+        break;
+    case RESV_HEALTH_UP:
+        log_event(RESV_LOG_INFO, "backend up", "component", component_name, NULL);
+        break;
+    case RESV_HEALTH_MISSED:
+        log_event(RESV_LOG_WARNING, "backend down, going on without it", "component",
+                  component_name, "detail", component->detail, NULL);
+        break;
+    case RESV_HEALTH_DOWN:
         log_event(RESV_LOG_ERROR, "backend down", "component", component_name, "detail",
                   component->detail, NULL);
-    else if (state == RESV_HEALTH_UP)
-        log_event(RESV_LOG_INFO, "backend up", "component", component_name, NULL);
+        break;
+    }
     if (host->events.health_changed != NULL)
         host->events.health_changed(host->events.data);
 }
@@ -378,6 +395,11 @@ void resv_op_complete(struct resv_host *host, struct resv_op *op, enum resv_outc
     host->operations.complete(host->operations.data, op, outcome);
 }
 
+enum resv_role resv_host_role(struct resv_host *host)
+{
+    return host->role;
+}
+
 struct uv_loop_s *resv_host_loop(struct resv_host *host)
 {
     return host->loop;
@@ -395,6 +417,7 @@ struct resv_host *host_create(const struct host_config *config)
     host->start_deadline_ns = UINT64_MAX;
     host->metrics = config->metrics;
     host->events = config->events;
+    host->role = config->role;
     host->random_used = RANDOM_POOL_BYTES;
     host->deferred_last = &host->deferred_first;
     uv_prepare_init(host->loop, &host->prepare);

@@ -29,6 +29,7 @@ struct host_config {
     const struct config *config;
     struct metrics *metrics;
     struct host_events events;
+    enum resv_role role;
 };
 
 /* NULL when out of memory. All three objects must outlive the host. */

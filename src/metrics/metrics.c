@@ -14,7 +14,7 @@ struct metrics *metrics_create(void)
 
 static void free_table(struct metrics_table *entry)
 {
-    free(entry->values);
+    free(entry->samples);
     free(entry->histograms);
     free(entry);
 }
@@ -77,6 +77,44 @@ static bool is_name_taken(const struct metrics *metrics, const char *name)
     return false;
 }
 
+static bool is_in_table(const struct resv_metric_table *table, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(table->metrics[i].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Entry `index` differs from each of its name before it in its labels, and in nothing else. */
+static bool is_another_series(const struct resv_metric_table *table, size_t index)
+{
+    const struct resv_metric *metric = &table->metrics[index];
+    if (metric->labels == NULL)
+        return false;
+    for (size_t i = index; i > 0; i--) {
+        const struct resv_metric *before = &table->metrics[i - 1];
+        if (strcmp(before->name, metric->name) != 0)
+            return !is_in_table(table, i - 1, metric->name);
+        if (before->labels == NULL || strcmp(before->labels, metric->labels) == 0 ||
+            before->type != metric->type || strcmp(before->help, metric->help) != 0)
+            return false;
+    }
+    return true;
+}
+
+bool metrics_table_is_sound(const struct resv_metric_table *table)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        const struct resv_metric *metric = &table->metrics[i];
+        if (metric->labels != NULL && metric->labels[0] == '\0')
+            return false;
+        if (is_in_table(table, i, metric->name) && !is_another_series(table, i))
+            return false;
+    }
+    return true;
+}
+
 static size_t count_histograms(const struct resv_metric_table *table)
 {
     size_t count = 0;
@@ -90,6 +128,7 @@ bool metrics_register(struct metrics *metrics, const struct resv_metric_table *t
 {
     if (find_table(metrics, table) != NULL)
         return true;
+    RESV_ASSERT(metrics_table_is_sound(table));
     for (size_t i = 0; i < table->count; i++)
         RESV_ASSERT(!is_name_taken(metrics, table->metrics[i].name));
     struct metrics_table *entry = calloc(1, sizeof(*entry));
@@ -98,17 +137,17 @@ bool metrics_register(struct metrics *metrics, const struct resv_metric_table *t
     *entry = (struct metrics_table){
         .table = table,
         .labels = labels,
-        .values = calloc(table->count + 1, sizeof(*entry->values)),
+        .samples = calloc(table->count + 1, sizeof(*entry->samples)),
         .histograms = calloc(count_histograms(table) + 1, sizeof(*entry->histograms)),
     };
-    if (entry->values == NULL || entry->histograms == NULL) {
+    if (entry->samples == NULL || entry->histograms == NULL) {
         free_table(entry);
         return false;
     }
     struct histogram *histogram = entry->histograms;
     for (size_t i = 0; i < table->count; i++) {
         if (histogram_scale(table->metrics[i].type) != NULL)
-            entry->values[i].histogram = histogram++;
+            entry->samples[i].value.histogram = histogram++;
     }
     struct metrics_table **last = &metrics->tables;
     while (*last != NULL)
@@ -117,18 +156,19 @@ bool metrics_register(struct metrics *metrics, const struct resv_metric_table *t
     return true;
 }
 
-static union metric_value *table_value(struct metrics *metrics,
-                                       const struct resv_metric_table *table, size_t index)
+static union metric_value *touch(struct metrics *metrics, const struct resv_metric_table *table,
+                                 size_t index)
 {
     struct metrics_table *entry = find_table(metrics, table);
     RESV_ASSERT(entry != NULL && index < table->count);
-    return &entry->values[index];
+    entry->samples[index].is_touched = true;
+    return &entry->samples[index].value;
 }
 
 void metrics_add(struct metrics *metrics, const struct resv_metric_table *table, size_t index,
                  uint64_t amount)
 {
-    union metric_value *value = table_value(metrics, table, index);
+    union metric_value *value = touch(metrics, table, index);
     RESV_ASSERT(table->metrics[index].type == RESV_METRIC_COUNTER);
     value->counter += amount;
 }
@@ -136,7 +176,7 @@ void metrics_add(struct metrics *metrics, const struct resv_metric_table *table,
 void metrics_set(struct metrics *metrics, const struct resv_metric_table *table, size_t index,
                  int64_t number)
 {
-    union metric_value *value = table_value(metrics, table, index);
+    union metric_value *value = touch(metrics, table, index);
     RESV_ASSERT(table->metrics[index].type == RESV_METRIC_GAUGE);
     value->gauge = number;
 }
@@ -144,7 +184,7 @@ void metrics_set(struct metrics *metrics, const struct resv_metric_table *table,
 void metrics_observe(struct metrics *metrics, const struct resv_metric_table *table, size_t index,
                      uint64_t number)
 {
-    union metric_value *value = table_value(metrics, table, index);
+    union metric_value *value = touch(metrics, table, index);
     const struct histogram_scale *scale = histogram_scale(table->metrics[index].type);
     RESV_ASSERT(scale != NULL);
     histogram_observe(value->histogram, scale, number);

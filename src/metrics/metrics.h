@@ -14,8 +14,12 @@ struct metrics;
 struct metrics *metrics_create(void);
 void metrics_destroy(struct metrics *metrics);
 
-/* Registers a table (once; again is a no-op). `labels` is static text put between the braces of
- * every sample, such as "strategy=\"embedded\"", or NULL. False when out of memory. */
+/* Whether each name stands for one metric: entries that share a name stand one behind the other,
+ * with the same type and help, and each has labels of its own. */
+bool metrics_table_is_sound(const struct resv_metric_table *table);
+/* Registers a table (once; again is a no-op) that is sound and shares no name with what is there.
+ * `labels` is static text put between the braces of every sample, before the entry's own, such as
+ * "strategy=\"embedded\"", or NULL. False when out of memory. */
 bool metrics_register(struct metrics *metrics, const struct resv_metric_table *table,
                       const char *labels);
 void metrics_add(struct metrics *metrics, const struct resv_metric_table *table, size_t index,
@@ -41,7 +45,7 @@ void metrics_on_collect(struct metrics *metrics, void (*collect)(void *data), vo
 
 /* Prometheus text format 0.0.4, including process_* and resvd_build_info. The caller frees it. */
 char *metrics_render(struct metrics *metrics, size_t *size);
-/* docs/metrics.md rows of a table. */
+/* docs/metrics.md rows of a table, one a name. */
 void metrics_print_markdown(const struct resv_metric_table *table, FILE *out);
 
 #endif

@@ -13,10 +13,15 @@ union metric_value {
     struct histogram *histogram;
 };
 
+struct metrics_sample {
+    union metric_value value;
+    bool is_touched; /* added to, set or observed */
+};
+
 struct metrics_table {
     const struct resv_metric_table *table;
     const char *labels; /* NULL for none */
-    union metric_value *values;
+    struct metrics_sample *samples;
     struct histogram *histograms; /* what the values of histograms point into */
     struct metrics_table *next;
 };

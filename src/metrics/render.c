@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "build_info.h"
 #include "metrics/metrics.h"
@@ -33,34 +34,58 @@ static void print_head(FILE *out, const struct resv_metric *metric)
             metric->name, type_name(metric->type));
 }
 
-/* `{labels}` or nothing. */
-static void print_labels(FILE *out, const char *labels)
+/* What stands between the braces of a sample; NULL or "" for none. */
+struct labels {
+    const char *shared; /* by all of a table */
+    const char *own;
+};
+
+static bool is_given(const char *labels)
 {
-    if (labels != NULL && labels[0] != '\0')
-        fprintf(out, "{%s}", labels);
+    return labels != NULL && labels[0] != '\0';
+}
+
+/* `{labels}` or nothing; `bound` is that of a bucket, or NULL. */
+static void print_labels(FILE *out, struct labels labels, const char *bound)
+{
+    const char *before = "{";
+    if (is_given(labels.shared)) {
+        fprintf(out, "%s%s", before, labels.shared);
+        before = ",";
+    }
+    if (is_given(labels.own)) {
+        fprintf(out, "%s%s", before, labels.own);
+        before = ",";
+    }
+    if (bound != NULL) {
+        fprintf(out, "%sle=\"%s\"", before, bound);
+        before = ",";
+    }
+    if (before[0] == ',')
+        fputc('}', out);
 }
 
 static void print_number(FILE *out, const struct resv_metric *metric, union metric_value value,
-                         const char *labels)
+                         struct labels labels)
 {
     fprintf(out, PREFIX "%s", metric->name);
-    print_labels(out, labels);
+    print_labels(out, labels, NULL);
     if (metric->type == RESV_METRIC_COUNTER)
         fprintf(out, " %" PRIu64 "\n", value.counter);
     else
         fprintf(out, " %" PRId64 "\n", value.gauge);
 }
 
-static void print_bucket(FILE *out, const struct resv_metric *metric, const char *labels,
+static void print_bucket(FILE *out, const struct resv_metric *metric, struct labels labels,
                          const char *bound, uint64_t count)
 {
-    const char *comma = labels != NULL && labels[0] != '\0' ? "," : "";
-    fprintf(out, PREFIX "%s_bucket{%s%sle=\"%s\"} %" PRIu64 "\n", metric->name,
-            labels != NULL ? labels : "", comma, bound, count);
+    fprintf(out, PREFIX "%s_bucket", metric->name);
+    print_labels(out, labels, bound);
+    fprintf(out, " %" PRIu64 "\n", count);
 }
 
 static void print_histogram(FILE *out, const struct resv_metric *metric,
-                            const struct histogram *histogram, const char *labels)
+                            const struct histogram *histogram, struct labels labels)
 {
     const struct histogram_scale *scale = histogram_scale(metric->type);
     uint64_t count = 0;
@@ -70,26 +95,37 @@ static void print_histogram(FILE *out, const struct resv_metric *metric,
                      count);
     }
     fprintf(out, PREFIX "%s_sum", metric->name);
-    print_labels(out, labels);
+    print_labels(out, labels, NULL);
     if (metric->type == RESV_METRIC_HISTOGRAM_SECONDS) /* exact: no detour through a double */
         fprintf(out, " %" PRIu64 ".%09" PRIu64 "\n", (uint64_t)(histogram->sum / NS_PER_SECOND),
                 (uint64_t)(histogram->sum % NS_PER_SECOND));
     else
         fprintf(out, " %" PRIu64 "\n", histogram->sum);
     fprintf(out, PREFIX "%s_count", metric->name);
-    print_labels(out, labels);
+    print_labels(out, labels, NULL);
     fprintf(out, " %" PRIu64 "\n", count);
+}
+
+/* The table is sound: what shares a name stands together. */
+static bool begins_name(const struct resv_metric_table *table, size_t index)
+{
+    return index == 0 || strcmp(table->metrics[index - 1].name, table->metrics[index].name) != 0;
 }
 
 static void print_table(FILE *out, const struct metrics_table *entry)
 {
     for (size_t i = 0; i < entry->table->count; i++) {
         const struct resv_metric *metric = &entry->table->metrics[i];
-        print_head(out, metric);
+        const struct metrics_sample *sample = &entry->samples[i];
+        struct labels labels = {.shared = entry->labels, .own = metric->labels};
+        if (begins_name(entry->table, i))
+            print_head(out, metric);
+        if (metric->labels != NULL && !sample->is_touched)
+            continue;
         if (histogram_scale(metric->type) != NULL)
-            print_histogram(out, metric, entry->values[i].histogram, entry->labels);
+            print_histogram(out, metric, sample->value.histogram, labels);
         else
-            print_number(out, metric, entry->values[i], entry->labels);
+            print_number(out, metric, sample->value, labels);
     }
 }
 
@@ -105,11 +141,12 @@ static void print_family(FILE *out, const struct metric_family *family)
 {
     print_head(out, family->metric);
     for (size_t i = 0; i < family->series; i++) {
+        struct labels labels = {.own = family->labels[i]};
         if (family->scale != NULL) {
             if (!is_empty(&family->histograms[i]))
-                print_histogram(out, family->metric, &family->histograms[i], family->labels[i]);
+                print_histogram(out, family->metric, &family->histograms[i], labels);
         } else if (family->values[i].counter != 0) {
-            print_number(out, family->metric, family->values[i], family->labels[i]);
+            print_number(out, family->metric, family->values[i], labels);
         }
     }
 }
@@ -199,7 +236,14 @@ char *metrics_render(struct metrics *metrics, size_t *size)
 
 void metrics_print_markdown(const struct resv_metric_table *table, FILE *out)
 {
-    for (size_t i = 0; i < table->count; i++)
-        fprintf(out, "| `" PREFIX "%s` | %s | %s |\n", table->metrics[i].name,
-                type_name(table->metrics[i].type), table->metrics[i].help);
+    for (size_t i = 0; i < table->count; i++) {
+        const struct resv_metric *metric = &table->metrics[i];
+        if (begins_name(table, i))
+            fprintf(out, "| `" PREFIX "%s` | %s | %s", metric->name, type_name(metric->type),
+                    metric->help);
+        if (metric->labels != NULL)
+            fprintf(out, "%s`{%s}`", begins_name(table, i) ? " (" : ", ", metric->labels);
+        if (i + 1 == table->count || begins_name(table, i + 1))
+            fputs(metric->labels != NULL ? ") |\n" : " |\n", out);
+    }
 }

@@ -15,5 +15,6 @@ void catalog_request_free(struct resv_catalog_request *request)
     free(request->concerts);
     free(request->members);
     free(request->audit);
+    free(request->letters);
     free(request);
 }

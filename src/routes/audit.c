@@ -1,4 +1,5 @@
-/* GET /admin/audit: does every number of seats agree with every other? */
+/* The audit: does every number of seats agree with every other? And making them agree. */
+#include "resvd/assert.h"
 #include "routes/answer.h"
 #include "routes/concert_json.h"
 #include "routes/outcomes.h"
@@ -54,9 +55,28 @@ void route_audit(const struct route_call *self)
         routes_submit(self, op, audit_done);
 }
 
-/* Dead letters and reconciling belong to asynchronous strategies; the router has refused this for
- * all others. None that is compiled in has them yet. */
-void route_async_only(const struct route_call *self)
+static void reconcile_done(struct resv_op *op)
 {
-    answer_problem(self->call, PROBLEM_ASYNC_ONLY);
+    struct call *call = routes_detach(op);
+    if (call != NULL && !outcome_refuse(call, op)) {
+        RESV_ASSERT(op->catalog->audit_count == 1);
+        answer_json(call, 200, CONTENT_JSON, line_json(&op->catalog->audit[0]));
+    }
+    routes_catalog_done(op);
+}
+
+/* Of asynchronous strategies; the router has refused this for all others. */
+void route_reconcile(const struct route_call *self)
+{
+    int64_t id;
+    if (!routes_parse_number(self->parameter, &id)) {
+        answer_problem_with(self->call, PROBLEM_NOT_FOUND, "There is no concert with this id.",
+                            NULL, NULL);
+        return;
+    }
+    struct resv_op *op = routes_take_catalog(self, RESV_OP_RECONCILE);
+    if (op == NULL)
+        return;
+    op->concert_id = id;
+    routes_submit(self, op, reconcile_done);
 }

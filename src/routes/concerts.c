@@ -8,10 +8,7 @@
 #include "routes/routes_state.h"
 #include "json/json_build.h"
 
-#define LIMIT_DEFAULT 50
-#define LIMIT_MAX     1000
-#define LIMIT_ERROR   "must be a whole number from 1 to 1000"
-#define CURSOR_ERROR  "must be a nextCursor that this server gave"
+#define CURSOR_ERROR "must be a nextCursor that this server gave"
 
 /* A cursor is "c1." and the id of the last concert of the page in 14 hexadecimal digits: opaque,
  * and of one form only, so that anything else is found out. */
@@ -94,23 +91,19 @@ static bool parse_cursor(struct text cursor, int64_t *after_id)
 
 static void read_list_query(const struct route_call *self, int64_t *limit, int64_t *after_id)
 {
-    struct field_errors *errors = &self->routes->errors;
-    struct text query = self->request->query;
     struct text value;
     char buffer[32];
-    errors->count = 0;
-    enum query_result result = query_find(query, TEXT("limit"), buffer, sizeof(buffer), &value);
-    if (result == QUERY_BAD ||
-        (result == QUERY_GIVEN && (!routes_parse_number(value, limit) || *limit > LIMIT_MAX)))
-        field_errors_add(errors, FIELD_NO_ELEMENT, TEXT("limit"), LIMIT_ERROR);
-    result = query_find(query, TEXT("cursor"), buffer, sizeof(buffer), &value);
+    self->routes->errors.count = 0;
+    routes_read_limit(self, limit);
+    enum query_result result =
+        query_find(self->request->query, TEXT("cursor"), buffer, sizeof(buffer), &value);
     if (result == QUERY_BAD || (result == QUERY_GIVEN && !parse_cursor(value, after_id)))
-        field_errors_add(errors, FIELD_NO_ELEMENT, TEXT("cursor"), CURSOR_ERROR);
+        field_errors_add(&self->routes->errors, FIELD_NO_ELEMENT, TEXT("cursor"), CURSOR_ERROR);
 }
 
 void route_concert_list(const struct route_call *self)
 {
-    int64_t limit = LIMIT_DEFAULT;
+    int64_t limit;
     int64_t after_id = 0;
     read_list_query(self, &limit, &after_id);
     if (self->routes->errors.count > 0) {

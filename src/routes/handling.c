@@ -3,8 +3,13 @@
 
 #include "op/catalog_request.h"
 #include "routes/answer.h"
+#include "routes/query.h"
 #include "routes/routes_state.h"
 #include "json/json_build.h"
+
+#define LIMIT_DEFAULT 50
+#define LIMIT_MAX     1000
+#define LIMIT_ERROR   "must be a whole number from 1 to 1000"
 
 bool routes_parse_body(const struct route_call *self, struct json_document *document)
 {
@@ -140,6 +145,18 @@ void routes_catalog_done(struct resv_op *op)
         return;
     catalog_request_free(op->catalog);
     op->catalog = NULL;
+}
+
+void routes_read_limit(const struct route_call *self, int64_t *limit)
+{
+    struct text value;
+    char buffer[32];
+    *limit = LIMIT_DEFAULT;
+    enum query_result result =
+        query_find(self->request->query, TEXT("limit"), buffer, sizeof(buffer), &value);
+    if (result == QUERY_BAD ||
+        (result == QUERY_GIVEN && (!routes_parse_number(value, limit) || *limit > LIMIT_MAX)))
+        field_errors_add(&self->routes->errors, FIELD_NO_ELEMENT, TEXT("limit"), LIMIT_ERROR);
 }
 
 bool routes_parse_number(struct text text, int64_t *number)

@@ -19,6 +19,8 @@ static const char *state_name(enum resv_health_state state)
         return "starting";
     case RESV_HEALTH_UP:
         return "up";
+    case RESV_HEALTH_MISSED:
+        return "missed";
     case RESV_HEALTH_DOWN:
         return "down";
     }

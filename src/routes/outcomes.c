@@ -37,11 +37,14 @@ static bool is_success(enum resv_op_kind kind, enum resv_outcome outcome)
     case RESV_OP_CONCERT_LIST:
     case RESV_OP_MEMBER_GET:
     case RESV_OP_AUDIT:
+    case RESV_OP_DEAD_LETTER_LIST:
         return outcome == RESV_FOUND;
     case RESV_OP_CONCERT_CREATE:
     case RESV_OP_CONCERT_UPDATE:
     case RESV_OP_MEMBER_CREATE:
     case RESV_OP_RESET:
+    case RESV_OP_DEAD_LETTER_RETRY:
+    case RESV_OP_RECONCILE:
         return outcome == RESV_STORED;
     }
     RESV_ASSERT(false && "an operation kind");
@@ -57,15 +60,19 @@ static const char *not_found_detail(enum resv_op_kind kind)
         return "There is no reservation with this id.";
     case RESV_OP_CONCERT_GET:
     case RESV_OP_CONCERT_UPDATE:
+    case RESV_OP_RECONCILE:
         return "There is no concert with this id.";
     case RESV_OP_MEMBER_GET:
         return "There is no member with this id.";
+    case RESV_OP_DEAD_LETTER_RETRY:
+        return "There is no dead letter with this id.";
     case RESV_OP_RESERVE:
     case RESV_OP_CONCERT_LIST:
     case RESV_OP_CONCERT_CREATE:
     case RESV_OP_MEMBER_CREATE:
     case RESV_OP_RESET:
     case RESV_OP_AUDIT:
+    case RESV_OP_DEAD_LETTER_LIST:
         return NULL;
     }
     RESV_ASSERT(false && "an operation kind");
@@ -75,7 +82,7 @@ static const char *not_found_detail(enum resv_op_kind kind)
 static bool is_read(enum resv_op_kind kind)
 {
     return kind == RESV_OP_LOOKUP || kind == RESV_OP_CONCERT_GET || kind == RESV_OP_CONCERT_LIST ||
-           kind == RESV_OP_MEMBER_GET || kind == RESV_OP_AUDIT;
+           kind == RESV_OP_MEMBER_GET || kind == RESV_OP_AUDIT || kind == RESV_OP_DEAD_LETTER_LIST;
 }
 
 static void answer_key_reused(struct call *call, const struct resv_op *op)

@@ -13,15 +13,18 @@
 
 enum { REQUESTS, DURATION, RESERVATIONS };
 static const struct resv_metric request_metrics[] = {
-    [REQUESTS] = {"http_requests_total", RESV_METRIC_COUNTER,
-                  "Requests answered, by method, route and status."},
-    [DURATION] = {"http_request_duration_seconds", RESV_METRIC_HISTOGRAM_SECONDS,
-                  "Time from the whole request to its answer, by method and route."},
+    [REQUESTS] = {.name = "http_requests_total",
+                  .type = RESV_METRIC_COUNTER,
+                  .help = "Requests answered, by method, route and status."},
+    [DURATION] = {.name = "http_request_duration_seconds",
+                  .type = RESV_METRIC_HISTOGRAM_SECONDS,
+                  .help = "Time from the whole request to its answer, by method and route."},
     [RESERVATIONS] =
-        {"reservations_total", RESV_METRIC_COUNTER,
-         "Reservation requests that ended, by strategy and outcome: granted, replayed, "
-         "accepted, sold_out, member_limit, contended, cancelled, unavailable, "
-         "unknown, unknown_concert, unknown_member, key_reused, other."},
+        {.name = "reservations_total",
+         .type = RESV_METRIC_COUNTER,
+         .help = "Reservation requests that ended, by strategy and outcome: granted, replayed, "
+                 "accepted, sold_out, member_limit, contended, cancelled, unavailable, "
+                 "unknown, unknown_concert, unknown_member, key_reused, other."},
 };
 const struct resv_metric_table request_metrics_table = {
     .metrics = request_metrics,

@@ -57,6 +57,8 @@ void routes_submit(const struct route_call *self, struct resv_op *op,
 struct call *routes_detach(struct resv_op *op);
 /* Frees what belongs to a catalog operation, at the end of its done. */
 void routes_catalog_done(struct resv_op *op);
+/* The query's `limit` of a list, 1..1000, 50 when it is not given; else an error more. */
+void routes_read_limit(const struct route_call *self, int64_t *limit);
 /* A decimal number 1..RESV_INTEGER_MAX as it stands in a path: "7", not "07" nor "+7". */
 bool routes_parse_number(struct text text, int64_t *number);
 
@@ -73,7 +75,9 @@ void route_concert_update(const struct route_call *self);
 void route_member_create(const struct route_call *self);
 void route_reset(const struct route_call *self);
 void route_audit(const struct route_call *self);
-void route_async_only(const struct route_call *self);
+void route_reconcile(const struct route_call *self);
+void route_dead_letter_list(const struct route_call *self);
+void route_dead_letter_retry(const struct route_call *self);
 void route_livez(const struct route_call *self);
 void route_readyz(const struct route_call *self);
 void route_metrics(const struct route_call *self);

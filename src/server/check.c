@@ -5,6 +5,7 @@
 #include <uv.h>
 
 #include "config/command_line.h"
+#include "config/server_options.h"
 #include "host/host.h"
 #include "resvd/assert.h"
 #include "server/server_metrics.h"
@@ -54,6 +55,7 @@ int server_check(const struct config *config, const struct resv_strategy *strate
         .config = config,
         .metrics = metrics_create(),
         .events = {.start_failed = say_failed, .closed = strategy_is_closed, .data = &check},
+        .role = (enum resv_role)config_choice(config, &server_options, SERVER_ROLE),
     };
     if (host_config.metrics != NULL &&
         server_metrics_register_strategy(host_config.metrics, strategy))

@@ -25,6 +25,7 @@ struct opening {
     enum listener_kind kind;
     const char *option;
     struct listen_result *result;
+    bool closed;        /* nothing is to listen: the API of a consumer */
     bool may_be_public; /* keys are asked for, or auth = off was written out */
 };
 
@@ -153,6 +154,14 @@ static bool socket_is_public(int socket)
 static bool open_socket(struct opening *opening, int socket)
 {
     char text[64];
+    if (opening->closed) {
+        opening->result->exit_code = EXIT_CODE_CONFIG;
+        snprintf(opening->result->message, sizeof(opening->result->message),
+                 "systemd socket %d is for the API, which [server] role = consumer does not serve; "
+                 "leave the socket out, or the role",
+                 socket);
+        return false;
+    }
     if (!opening->may_be_public && socket_is_public(socket)) {
         opening->result->exit_code = EXIT_CODE_CONFIG;
         snprintf(opening->result->message, sizeof(opening->result->message),
@@ -175,9 +184,21 @@ void listen_open(struct http_server *server, struct uv_loop_s *loop, const struc
                  struct listen_result *result)
 {
     bool may_be_public = server_options_may_be_public(config);
-    struct opening api = {server, loop, LISTENER_API, "listen", result, may_be_public};
-    struct opening admin = {server, loop, LISTENER_ADMIN, "admin_listen", result, may_be_public};
+    bool consumer = config_choice(config, &server_options, SERVER_ROLE) == RESV_ROLE_CONSUMER;
+    struct opening api = {.server = server,
+                          .loop = loop,
+                          .kind = LISTENER_API,
+                          .option = "listen",
+                          .result = result,
+                          .closed = consumer,
+                          .may_be_public = may_be_public};
+    struct opening admin = api;
+    admin.kind = LISTENER_ADMIN;
+    admin.option = "admin_listen";
+    admin.closed = false;
     *result = (struct listen_result){0};
+    if (consumer)
+        strcpy(result->api, "none");
     struct systemd_sockets sockets;
     systemd_take_sockets(&sockets);
     bool api_given = false;
@@ -189,7 +210,8 @@ void listen_open(struct http_server *server, struct uv_loop_s *loop, const struc
         api_given = api_given || !is_admin;
         admin_given = admin_given || is_admin;
     }
-    if (!api_given && !open_list(&api, config_string(config, &server_options, SERVER_LISTEN)))
+    if (!consumer && !api_given &&
+        !open_list(&api, config_string(config, &server_options, SERVER_LISTEN)))
         return;
     if (!admin_given)
         open_list(&admin, config_string(config, &server_options, SERVER_ADMIN_LISTEN));

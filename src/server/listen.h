@@ -18,8 +18,8 @@ struct listen_result {
     char first_admin[LISTEN_TEXT_SIZE];
 };
 
-/* From systemd's sockets where there are any, else from [server] listen and admin_listen. Host
- * names are resolved here, before anything is served. */
+/* A consumer opens the admin listeners only. From systemd's sockets where there are any, else from
+ * [server] listen and admin_listen. Host names are resolved here, before anything is served. */
 void listen_open(struct http_server *server, struct uv_loop_s *loop, const struct config *config,
                  struct listen_result *result);
 

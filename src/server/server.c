@@ -322,8 +322,11 @@ static void strategy_is_started(void *data)
     server->stage = SERVING;
     resv_timer_stop(server->host, &server->start_timer);
     dispatcher_set_accepting(server->dispatcher, true);
-    log_event(RESV_LOG_INFO, "ready", "strategy", server->start->strategy->name, "api",
-              server->listening.api, "admin", server->listening.admin, NULL);
+    const struct resv_strategy *strategy = server->start->strategy;
+    size_t role = config_choice(server->start->config, &server_options, SERVER_ROLE);
+    log_event(RESV_LOG_INFO, "ready", "strategy", strategy->name, "api", server->listening.api,
+              "admin", server->listening.admin, strategy->asynchronous ? "role" : NULL,
+              server_options.options[SERVER_ROLE].choices[role], NULL);
     systemd_notify("READY=1");
     if (server->start->demo)
         demo_start(server->host, server->dispatcher, server->listening.first_api,
@@ -374,6 +377,7 @@ static bool create_dispatcher(struct server *server, struct dispatcher_config *c
                    .drained = strategy_is_drained,
                    .closed = strategy_is_closed,
                    .data = server},
+        .role = (enum resv_role)config_choice(settings, &server_options, SERVER_ROLE),
     };
     *config = (struct dispatcher_config){
         .strategy = server->start->strategy,

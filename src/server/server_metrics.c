@@ -14,14 +14,18 @@ enum server_metric {
 };
 
 static const struct resv_metric metric_list[METRIC_COUNT] = {
-    [METRIC_LOOP_LAG] = {"loop_lag_seconds", RESV_METRIC_HISTOGRAM_SECONDS,
-                         "how late a timer of the event loop fires"},
-    [METRIC_QUEUED] = {"operations_queued", RESV_METRIC_GAUGE,
-                       "operations that wait for the strategy to take them"},
-    [METRIC_SUBMITTED] = {"operations_submitted", RESV_METRIC_GAUGE,
-                          "operations that the strategy works on"},
-    [METRIC_OPERATIONS_MAX] = {"operations_max", RESV_METRIC_GAUGE,
-                               "the limit on queued and submitted operations together"},
+    [METRIC_LOOP_LAG] = {.name = "loop_lag_seconds",
+                         .type = RESV_METRIC_HISTOGRAM_SECONDS,
+                         .help = "how late a timer of the event loop fires"},
+    [METRIC_QUEUED] = {.name = "operations_queued",
+                       .type = RESV_METRIC_GAUGE,
+                       .help = "operations that wait for the strategy to take them"},
+    [METRIC_SUBMITTED] = {.name = "operations_submitted",
+                          .type = RESV_METRIC_GAUGE,
+                          .help = "operations that the strategy works on"},
+    [METRIC_OPERATIONS_MAX] = {.name = "operations_max",
+                               .type = RESV_METRIC_GAUGE,
+                               .help = "the limit on queued and submitted operations together"},
 };
 
 const struct resv_metric_table server_metric_table = {

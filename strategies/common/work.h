@@ -78,8 +78,9 @@ struct work {
     bool in_doubt;
     unsigned commits_lost; /* COMMITs whose answer did not come */
 
+    struct database_session *session; /* during an attempt */
+
     /* The machine's. */
-    struct database_session *session;
     struct database_session_name lost;
     struct database_wait wait;
     struct database_run run;

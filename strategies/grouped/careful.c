@@ -15,7 +15,7 @@
 static void nothing_written(struct work *work, enum database_result result)
 {
     RESV_ASSERT(result == DATABASE_DONE);
-    group_finish(work->data);
+    grouped_finish(work->data);
 }
 
 /* Rows that were read and are answers have no COMMIT of this group's behind them: so a
@@ -33,36 +33,37 @@ static void end_without_rows(struct group *group)
 static void contended(struct work *work, enum database_result result)
 {
     RESV_ASSERT(result == DATABASE_DONE);
-    group_finish_all(work->data, RESV_CONTENDED);
+    grouped_finish_all(work->data, RESV_CONTENDED);
 }
 
 static void begin_anew(struct work *work, enum database_result result)
 {
     RESV_ASSERT(result == DATABASE_DONE);
-    group_go_carefully(work->data);
+    grouped_go_carefully(work->data);
 }
 
 /* An id or a member was not as it was read: again, reading more. */
 static void repeat(struct group *group)
 {
+    struct grouped_group *own = grouped_group_of(group);
     group_settle_rows(group);
-    group->repeats++;
-    work_rollback(&group->work, group->repeats < GROUP_REPEATS_MAX ? begin_anew : contended);
+    own->repeats++;
+    work_rollback(&group->work, own->repeats < GROUPED_REPEATS_MAX ? begin_anew : contended);
 }
 
 static void written(struct work *work, enum database_result result)
 {
     struct group *group = work->data;
-    struct hints *hints = &group->grouped->hints;
+    struct hints *hints = group->hints;
     switch (result) {
     case DATABASE_DONE:
         /* The seats were counted behind the lock that this transaction held until now. */
         RESV_ASSERT(group->steps[0].kind != DATABASE_TAKE_SEATS || group->steps[0].seats.changed);
-        hints_take_seats(hints, group->concert->id, group->seats);
-        group_finish(group);
+        hints_take_seats(hints, group->concert_id, group->seats);
+        grouped_finish(group);
         return;
     case DATABASE_DUPLICATE: /* somebody elsewhere, for another concert */
-        group->read_all = true;
+        grouped_group_of(group)->read_all = true;
         break;
     case DATABASE_NO_PARENT: /* a reset */
         hints_drop_members(hints);
@@ -84,13 +85,13 @@ static void answer_early(struct group *group)
 {
     for (size_t i = 0; i < group->count; i++) {
         if (group->requests[i].op != NULL)
-            group_answer(group, &group->requests[i], group->requests[i].outcome);
+            grouped_answer(group, &group->requests[i], group->requests[i].outcome);
     }
 }
 
 static void write_rows(struct group *group)
 {
-    const int64_t concert_id = group->concert->id;
+    const int64_t concert_id = group->concert_id;
     struct database_step *steps = group->steps;
     const struct database_concert_step read = group->concert_step->concert;
     steps[0] = (struct database_step){
@@ -107,7 +108,7 @@ static void write_rows(struct group *group)
         .insert = {.concert_id = concert_id,
                    .rows = group->rows,
                    .count = group->rows_count,
-                   .created_ms = resv_wall_ms(group_host(group))},
+                   .created_ms = resv_wall_ms(group->work.host)},
     };
     steps[2] = (struct database_step){.kind = DATABASE_COMMIT};
     if (RESV_FAULT(answer_before_commit))
@@ -129,6 +130,7 @@ static void decide(struct group *group)
 {
     size_t takers;
     struct work *work = &group->work;
+    const uint64_t hold_ms = grouped_group_of(group)->grouped->hold_ms;
     int64_t seats = decide_in_order(&group->seen, group->requests, group->count, &takers);
     for (size_t i = 0; i < group->count; i++) {
         if (group->requests[i].op != NULL)
@@ -140,8 +142,8 @@ static void decide(struct group *group)
     }
     group_fill_rows(group);
     group->seats = seats;
-    if (group->grouped->hold_ms > 0)
-        work_pause(work, group->grouped->hold_ms, held);
+    if (hold_ms > 0)
+        work_pause(work, hold_ms, held);
     else
         write_rows(group);
 }
@@ -153,7 +155,7 @@ static struct database_step member_seats_step(const struct group *group)
 {
     return (struct database_step){
         .kind = DATABASE_READ_MEMBER_SEATS,
-        .members = {.concert_id = group->concert->id,
+        .members = {.concert_id = group->concert_id,
                     .items = group->members,
                     .count = group->members_count},
     };
@@ -191,15 +193,14 @@ static void concert_read(struct work *work, enum database_result result)
     work_run(work, step, 1, seats_read);
 }
 
-void group_go_carefully(struct group *group)
+void grouped_go_carefully(struct group *group)
 {
     struct database_step *steps = group->steps;
     size_t count = 0;
-    const struct concert_hint *hint =
-        hints_find_concert(&group->grouped->hints, group->concert->id);
+    const struct concert_hint *hint = hints_find_concert(group->hints, group->concert_id);
     const bool limited = hint != NULL && hint->member_limit != RESV_NO_MEMBER_LIMIT;
     const bool in_doubt = group->work.in_doubt && !RESV_FAULT(in_doubt_goes_plain);
-    group_prepare_reads(group, in_doubt || group->read_all);
+    group_prepare_reads(group, in_doubt || grouped_group_of(group)->read_all);
 
     steps[count++] = (struct database_step){.kind = DATABASE_BEGIN};
     if (limited && RESV_FAULT(member_limit_before_lock))
@@ -207,7 +208,7 @@ void group_go_carefully(struct group *group)
     group->concert_step = &steps[count];
     steps[count++] = (struct database_step){
         .kind = RESV_FAULT(take_without_condition) ? DATABASE_READ_CONCERT : DATABASE_LOCK_CONCERT,
-        .concert = {.concert_id = group->concert->id}};
+        .concert = {.concert_id = group->concert_id}};
     if (group->reservations_count > 0)
         steps[count++] = (struct database_step){
             .kind = DATABASE_READ_RESERVATIONS,
@@ -218,6 +219,6 @@ void group_go_carefully(struct group *group)
             .members = {.items = group->strangers, .count = group->strangers_count}};
     if (limited && !RESV_FAULT(member_limit_before_lock))
         steps[count++] = member_seats_step(group);
-    resv_metric_add(group_host(group), &grouped_metrics, METRIC_CAREFUL, 1);
+    resv_metric_add(group->work.host, &grouped_metrics, METRIC_CAREFUL, 1);
     work_run(&group->work, steps, count, limited ? all_read : concert_read);
 }

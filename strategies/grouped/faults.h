@@ -7,10 +7,6 @@
 #define GROUPED_FAULTS(FAULT)                                                                      \
     FAULT(answer_before_commit, "grouped",                                                         \
           "a group's answers are given when its rows are sent, without the COMMIT")                \
-    FAULT(ignore_quantity_in_fit, "grouped",                                                       \
-          "each reservation counts as one seat in what fits and in what is taken")                 \
-    FAULT(limit_ignores_group, "grouped",                                                          \
-          "a member's seats granted before in the same group do not count for the limit")          \
     FAULT(sold_out_from_memory, "grouped",                                                         \
           "sold out is said from what is remembered, without a look")                              \
     FAULT(in_doubt_goes_plain, "grouped",                                                          \
@@ -20,9 +16,7 @@
     FAULT(take_without_condition, "grouped",                                                       \
           "the concert is read without its lock and the sum written back without a condition")     \
     FAULT(member_limit_before_lock, "grouped",                                                     \
-          "the members' seats are counted before the concert is locked")                           \
-    FAULT(replay_counts_again, "grouped",                                                          \
-          "an answer that is given again takes its seats again")
+          "the members' seats are counted before the concert is locked")
 /* clang-format on */
 
 #endif

@@ -13,7 +13,7 @@ static const struct resv_option options[] = {
                           .type = RESV_OPTION_INTEGER,
                           .default_text = "500",
                           .minimum = 1,
-                          .maximum = GROUP_MAX_MAX,
+                          .maximum = GROUP_REQUESTS_MAX,
                           .unit = "operations",
                           .help = "most reservations that share one transaction"},
     [OPTION_GROUPS_PER_CONCERT] = {.key = "groups_per_concert",
@@ -96,9 +96,10 @@ static int open_groups(struct base *base)
         (size_t)resv_option_integer(host, &grouped_options, OPTION_GROUPS_PER_CONCERT);
     grouped->groups_count = (size_t)resv_option_integer(host, &grouped_options, OPTION_GROUPS_MAX);
     grouped->hold_ms = (uint64_t)resv_option_integer(host, &grouped_options, OPTION_HOLD_MS);
-    grouped->flush = (struct resv_deferred){.run = groups_flush, .data = grouped};
+    grouped->flush = (struct resv_deferred){.run = grouped_flush, .data = grouped};
     size_t concerts_max = (size_t)resv_option_integer(host, &grouped_options, OPTION_CONCERTS_MAX);
-    if (waiting_open(&grouped->waiting, concerts_max) && groups_open(grouped))
+    if (waiting_open(&grouped->waiting, concerts_max, sizeof(struct grouped_concert)) &&
+        grouped_open_groups(grouped))
         return 0;
     resv_host_start_failed(
         host, 1, "out of memory: lower [strategy.grouped] group_max, groups_max or concerts_max");
@@ -109,23 +110,23 @@ static void free_groups(struct base *base)
 {
     struct grouped *grouped = (struct grouped *)base;
     resv_defer_cancel(base->host, &grouped->flush);
-    groups_close(grouped);
+    grouped_close_groups(grouped);
     waiting_close(&grouped->waiting);
 }
 
 static void reserve(struct base *base, struct resv_op *op)
 {
-    groups_add((struct grouped *)base, op);
+    grouped_add((struct grouped *)base, op);
 }
 
 static void cancel(struct base *base, struct resv_op *op)
 {
-    groups_cancel((struct grouped *)base, op);
+    grouped_cancel((struct grouped *)base, op);
 }
 
 static void abandon(struct base *base)
 {
-    groups_abandon((struct grouped *)base);
+    grouped_abandon((struct grouped *)base);
 }
 
 static void catalog_changed(struct base *base, int64_t concert_id)
@@ -140,7 +141,7 @@ static void catalog_changed(struct base *base, int64_t concert_id)
 static void up_changed(struct base *base)
 {
     if (!database_link_is_up(base->link))
-        groups_refuse_waiting((struct grouped *)base, RESV_UNAVAILABLE);
+        grouped_refuse_waiting((struct grouped *)base, RESV_UNAVAILABLE);
 }
 
 static const struct base_plan plan = {
@@ -177,7 +178,7 @@ const struct resv_strategy resv_strategy_grouped = {
     .store = "MariaDB or MySQL",
     .option_tables = option_tables,
     .metric_tables = metric_tables,
-    .op_private_size = sizeof(struct grouped_op),
+    .op_private_size = sizeof(struct waiting_op),
     .open = grouped_open,
     .start = base_start,
     .submit = base_submit,

@@ -14,7 +14,7 @@ static void answer_one(struct group *group, struct request *request)
     case VERDICT_UNKNOWN_CONCERT:
     case VERDICT_UNKNOWN_MEMBER:
     case VERDICT_SOLD_OUT:
-        group_answer(group, request, request->outcome);
+        grouped_answer(group, request, request->outcome);
         break;
     case VERDICT_LIMIT: /* is not looked at here */
     case VERDICT_TAKE:
@@ -31,9 +31,9 @@ static void answer(struct work *work, enum database_result result)
             answer_one(group, &group->requests[i]);
     }
     if (group_size(group) == 0)
-        group_finish(group);
+        grouped_finish(group);
     else
-        group_go_carefully(group);
+        grouped_go_carefully(group);
 }
 
 static void looked(struct work *work, enum database_result result)
@@ -57,14 +57,14 @@ static void looked(struct work *work, enum database_result result)
     }
 }
 
-void group_look(struct group *group)
+void grouped_look(struct group *group)
 {
     struct database_step *steps = group->steps;
     size_t count = 0;
     group_prepare_reads(group, false);
     group->concert_step = &steps[count];
     steps[count++] = (struct database_step){.kind = DATABASE_READ_CONCERT,
-                                            .concert = {.concert_id = group->concert->id}};
+                                            .concert = {.concert_id = group->concert_id}};
     if (group->reservations_count > 0)
         steps[count++] = (struct database_step){
             .kind = DATABASE_READ_RESERVATIONS,
@@ -73,6 +73,6 @@ void group_look(struct group *group)
         steps[count++] = (struct database_step){
             .kind = DATABASE_READ_MEMBERS,
             .members = {.items = group->strangers, .count = group->strangers_count}};
-    resv_metric_add(group_host(group), &grouped_metrics, METRIC_LOOK, 1);
+    resv_metric_add(group->work.host, &grouped_metrics, METRIC_LOOK, 1);
     work_run(&group->work, steps, count, looked);
 }

@@ -18,22 +18,22 @@ static void rolled_back(struct work *work, enum database_result result)
     struct group *group = work->data;
     RESV_ASSERT(result == DATABASE_DONE);
     if (RESV_FAULT(neighbours_granted_after_refusal))
-        group_finish(group);
+        grouped_finish(group);
     else
-        group_go_carefully(group);
+        grouped_go_carefully(group);
 }
 
 static void done(struct work *work, enum database_result result)
 {
     struct group *group = work->data;
-    struct hints *hints = &group->grouped->hints;
+    struct hints *hints = group->hints;
     switch (result) {
     case DATABASE_DONE:
         group_note_concert(group);
-        hints_take_seats(hints, group->concert->id, group->seats);
+        hints_take_seats(hints, group->concert_id, group->seats);
         for (size_t i = 0; i < group->rows_count; i++)
             hints_put_member(hints, group->rows[i].member_id);
-        group_finish(group);
+        grouped_finish(group);
         return;
     case DATABASE_NO_PARENT:
         hints_drop_members(hints); /* after a reset somebody remembered may be gone */
@@ -51,10 +51,10 @@ static void done(struct work *work, enum database_result result)
     work_rollback(work, rolled_back);
 }
 
-void group_go_plain(struct group *group)
+void grouped_go_plain(struct group *group)
 {
-    struct resv_host *host = group_host(group);
-    const int64_t concert_id = group->concert->id;
+    struct resv_host *host = group->work.host;
+    const int64_t concert_id = group->concert_id;
     for (size_t i = 0; i < group->count; i++)
         group->requests[i].verdict = VERDICT_TAKE;
     group_fill_rows(group);

@@ -22,6 +22,16 @@
  * This is so for a row that a lost session wrote, too: its lock may come free before its COMMIT is
  * on disk, and by its id alone the row may be another process's.
  *
+ * What makes facts that were read without a lock good enough to write on: every transaction after
+ * which less can be sold than before (seats taken by whatever strategy, a capacity or a member
+ * limit changed) raises the concert's fence. `naive` does not, and is not to be mixed with others.
+ *
+ * What makes events count once, and only for the database that they were meant for: their consumer
+ * moves its position in the transaction that applies them, from where it was and in the epoch that
+ * the events are of, or not at all. A reset leaves positions alone and raises the epoch, in one
+ * with all that it replaces: a transaction that has read the epoch, or moved a position, is wholly
+ * before the reset or wholly after it.
+ *
  * The same header is implemented by the simulation (tests/simulation/).
  */
 #ifndef RESVD_LINKS_DATABASE_H
@@ -51,6 +61,7 @@ enum database_isolation {
 struct database_link_config {
     enum database_isolation isolation;
     size_t rows_max;      /* rows or ids in one step, 1..10,000: sizes the buffers */
+    size_t steps_max;     /* steps in one run, up to DATABASE_STEPS_MAX; 0: DATABASE_STEPS_FEW */
     size_t catalog_max;   /* catalog operations under way; more are refused as busy */
     bool needs_procedure; /* CALL_RESERVE will be used: opening fails when it cannot be made; else
                            * that is a warning in the log */
@@ -146,6 +157,14 @@ void database_wait(struct database_link *link, struct database_wait *wait);
 void database_wait_cancel(struct database_link *link, struct database_wait *wait);
 
 struct database_session_name database_session_name(const struct database_session *session);
+/* Sessions are numbered from 1 in the order in which this link has connected them; the number of
+ * the last one. A session does not outlive its server: what was read when so many sessions had been
+ * connected is what a session with that number or a lower one goes on from. On a later one the
+ * server may be another, or the same after a crash, which knows less than was read: a commit that
+ * was seen and was not on disk, or had not been replicated, is gone, and the fence is back with it.
+ */
+uint64_t database_session_number(const struct database_session *session);
+uint64_t database_link_sessions_connected(const struct database_link *link);
 
 /* No run may be under way. A session that was lost, or that is not known to be outside of a
  * transaction, is closed and replaced; any other is handed to the next who waits. */
@@ -166,8 +185,9 @@ enum database_step_kind {
     DATABASE_READ_MEMBER_SEATS,   /* .members: .seats of each, live ones of concert_id */
     DATABASE_TAKE_SEATS,          /* .seats: sold += seats if they fit; .changed */
     DATABASE_TAKE_SEATS_OR_FAIL,  /* .seats: the same as an error (REFUSED) when they do not fit, or
-                                   * the concert has a member limit. An unknown concert is no error
-                                   * here: lock it first, or it may be made before the INSERT */
+                                   * the token is stale, or without a token the concert has a member
+                                   * limit. An unknown concert is no error here: lock it or read it
+                                   * first, or it may be made before the INSERT */
     DATABASE_WRITE_SOLD,          /* .seats: sold = seats, whatever it was (naive) */
     DATABASE_INSERT_RESERVATIONS, /* .insert: CONFIRMED rows, all or none */
     DATABASE_CANCEL_RESERVATION,  /* .reservation: live to CANCELLED; .changed */
@@ -178,7 +198,24 @@ enum database_step_kind {
                                    * before is on disk when it is told */
     DATABASE_SYNC,                /* all that was committed before, by anybody, is on disk when it
                                    * is done. Outside of a transaction only: a write of its own */
+    DATABASE_INSERT_EVENTS,       /* .events: rows, each with all that is its own; all or none. The
+                                   * first that cannot be decides: DUPLICATE, NO_PARENT */
+    DATABASE_READ_POSITION,       /* .position: .next_offset, .found and .epoch, without a lock */
+    DATABASE_LOCK_POSITION,       /* .position: the same with the row locked; a position that nobody
+                                   * has had before is made, as 0, and is locked like any other */
+    DATABASE_MOVE_POSITION,       /* .position: .from to .to; an error (REFUSED) when it is not
+                                   * exactly at .from, 0 where there is none, or when the epoch is
+                                   * not .epoch. Locks it */
+    DATABASE_READ_EPOCH,          /* .epoch */
+    DATABASE_READ_ALL_MEMBER_SEATS, /* .member_page: who has live seats of a concert, and how many
+                                     */
+    DATABASE_READ_CONCERTS,         /* .concert_page */
 };
+
+#define DATABASE_STEPS_FEW     8
+#define DATABASE_STEPS_MAX     1000
+#define DATABASE_POSITIONS_MAX 16  /* of the steps of one run, so many may be of positions */
+#define DATABASE_TOPIC_MAX     249 /* bytes of a topic's name; Kafka's own limit */
 
 struct database_concert_step {
     int64_t concert_id;
@@ -218,6 +255,11 @@ struct database_members_step {
 struct database_seats_step {
     int64_t concert_id;
     int64_t seats;
+    /* TAKE_SEATS, TAKE_SEATS_OR_FAIL: a fencing token, one more than the fence that was read of the
+     * concert. They take only while the concert's fence is below it, and it is the fence then: so
+     * nothing that was read has changed since to where less could be sold (and a member limit is
+     * not looked at again). 0: none; the fence goes up by one. */
+    int64_t token;
     bool changed; /* result: TAKE_SEATS */
 };
 
@@ -232,6 +274,55 @@ struct database_insert_step {
     const struct database_row *rows;
     size_t count;       /* 1..rows_max */
     int64_t created_ms; /* wall clock */
+};
+
+/* One reservation that an event has decided. */
+struct database_event_row {
+    struct resv_id id;
+    int64_t concert_id;
+    int64_t member_id;
+    int64_t quantity;
+    int64_t created_ms;      /* wall clock; also when it was last changed */
+    enum resv_status status; /* CONFIRMED, or REJECTED: a row that has no seats */
+};
+
+struct database_events_step {
+    const struct database_event_row *rows; /* in order of id they are written fastest */
+    size_t count;                          /* 1..rows_max */
+};
+
+/* How far one partition's events have been applied. */
+struct database_position_step {
+    const char *topic; /* 1..DATABASE_TOPIC_MAX bytes, no blank last; in place until the callback */
+    int32_t partition;
+    int64_t from, to;   /* MOVE_POSITION; 0 or more */
+    int64_t updated_ms; /* MOVE_POSITION and LOCK_POSITION: wall clock, for who looks at the table
+                         */
+    /* How often the database has been reset. MOVE_POSITION: must be so many; the others: result. */
+    int64_t epoch;
+    /* Result of READ_POSITION and LOCK_POSITION. */
+    bool found;          /* it was there before; else next_offset is 0 */
+    int64_t next_offset; /* of the first event that is not applied yet */
+};
+
+struct database_epoch_step {
+    int64_t epoch; /* result: how often the database has been reset */
+};
+
+/* Pages: all that are above `after`, in order, as far as there is room. */
+struct database_member_page_step {
+    int64_t concert_id;
+    int64_t after_member_id;
+    struct database_member *items; /* result, the first `count`: .id and .seats, more than 0 */
+    size_t room;                   /* 1..rows_max */
+    size_t count;                  /* result; less than `room`: these were the last */
+};
+
+struct database_concert_page_step {
+    int64_t after_concert_id;
+    struct database_concert_step *items; /* result, the first `count`: all of each */
+    size_t room;                         /* 1..rows_max */
+    size_t count;                        /* result; less than `room`: these were the last */
 };
 
 struct database_cancel_step {
@@ -262,6 +353,11 @@ struct database_step {
         struct database_insert_step insert;
         struct database_cancel_step reservation;
         struct database_call_step call;
+        struct database_events_step events;
+        struct database_position_step position;
+        struct database_epoch_step epoch;
+        struct database_member_page_step member_page;
+        struct database_concert_page_step concert_page;
     };
 };
 
@@ -270,7 +366,7 @@ enum database_result {
     DATABASE_DONE,      /* every step was executed */
     DATABASE_DUPLICATE, /* INSERT: an id is there already; the transaction is open */
     DATABASE_NO_PARENT, /* INSERT: the concert or a member does not exist; it is open */
-    DATABASE_REFUSED,   /* TAKE_SEATS_OR_FAIL; it is open */
+    DATABASE_REFUSED,   /* TAKE_SEATS_OR_FAIL, MOVE_POSITION; it is open */
     DATABASE_LOCK_WAIT, /* 1205, or END_SESSION: not over yet; the transaction is STILL open */
     DATABASE_DEADLOCK,  /* 1213: the server has rolled the transaction back, it is gone: a further
                          * statement would commit by itself */
@@ -281,9 +377,11 @@ enum database_result {
                          * executed or may be yet: END_SESSION tells */
 };
 
+/* Of the steps of one run, those that insert have rows_max rows in all, and those that look for
+ * ids or members as many of each kind: what is larger may be FAILED, as too long for the server. */
 struct database_run {
     struct database_step *steps;
-    size_t count;
+    size_t count; /* 1..steps_max */
     void *data;
     /* Results of the steps before failed_at are filled. May start the next run. */
     void (*done)(struct database_run *run);

@@ -33,6 +33,9 @@ static enum catalog_lane_name lane_of(enum resv_op_kind kind)
     case RESV_OP_RESERVE:
     case RESV_OP_RELEASE:
     case RESV_OP_LOOKUP:
+    case RESV_OP_DEAD_LETTER_LIST:
+    case RESV_OP_DEAD_LETTER_RETRY:
+    case RESV_OP_RECONCILE:
         break;
     }
     RESV_ASSERT(false); /* not a catalog operation */
@@ -198,6 +201,9 @@ static void begin(struct catalog_task *task)
     case RESV_OP_RESERVE:
     case RESV_OP_RELEASE:
     case RESV_OP_LOOKUP:
+    case RESV_OP_DEAD_LETTER_LIST:
+    case RESV_OP_DEAD_LETTER_RETRY:
+    case RESV_OP_RECONCILE:
         break;
     }
     RESV_ASSERT(false); /* lane_of knows no other */

@@ -41,6 +41,7 @@ struct catalog_task {
     enum resv_outcome refusal; /* update: STORED when there is none */
     unsigned reset_error;      /* reset: why, while the lock is let go */
     char reset_message[256];
+    int64_t highest_fence; /* reset: of all concerts there are, or may have been before the last */
     struct resv_concert before, after;
     int64_t first_id, id_step;
 };

@@ -63,9 +63,9 @@ struct database_link *mariadb_session_link(const struct database_session *sessio
 char *mariadb_session_text(struct database_session *session, size_t bytes);
 
 #define MARIADB_PACKET_RESERVE 1024 /* bytes of max_allowed_packet that are left alone */
-/* What max_allowed_packet must be at least, so that every run of steps with so many rows in each
- * fits (mariadb_steps_text.c). */
-uint64_t mariadb_steps_bytes_max(size_t rows);
+/* What max_allowed_packet must be at least, so that every run of so many steps, with so many rows
+ * in them, fits (mariadb_steps_text.c). */
+uint64_t mariadb_steps_bytes_max(size_t steps, size_t rows);
 
 /* Room for what mariadb_steps.c keeps of the run under way on a session: zeroed when the session is
  * made, aligned for anything, as long-lived as the session. */

@@ -50,6 +50,11 @@ bool mariadb_link_server_is_mariadb(const struct database_link *link)
     return link->server_is_mariadb;
 }
 
+uint64_t database_link_sessions_connected(const struct database_link *link)
+{
+    return link->sessions_connected;
+}
+
 bool database_link_is_up(const struct database_link *link)
 {
     return link->up;
@@ -395,6 +400,8 @@ struct database_link *database_link_create(struct resv_host *host,
         goto failed;
     link->host = host;
     link->config = *config;
+    if (link->config.steps_max == 0)
+        link->config.steps_max = DATABASE_STEPS_FEW;
     link->events = *events;
     link->settings = settings;
     link->flush = (struct resv_deferred){.run = on_flush, .data = link};

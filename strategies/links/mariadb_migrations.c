@@ -25,7 +25,8 @@ static const char *const first_tables[] = {
     "capacity BIGINT NOT NULL COMMENT 'seats', "
     "sold BIGINT NOT NULL DEFAULT 0 COMMENT 'seats of HELD and CONFIRMED reservations', "
     "member_limit BIGINT NOT NULL DEFAULT 0 COMMENT 'seats that one member may have; 0: no limit', "
-    "fence BIGINT NOT NULL DEFAULT 0 COMMENT 'highest fencing token that wrote', "
+    "fence BIGINT NOT NULL DEFAULT 0 COMMENT "
+    "'higher after whatever lets less be sold; a reset lets it begin above all before', "
     "CHECK (sold BETWEEN 0 AND capacity), "
     "CHECK (member_limit >= 0))" TABLE_OPTIONS("what is sold"),
 
@@ -56,6 +57,13 @@ static const char *const first_tables[] = {
     "updated_at BIGINT NOT NULL COMMENT 'milliseconds since 1970 UTC', "
     "PRIMARY KEY (topic, partition_id))" TABLE_OPTIONS("how far events were applied"),
 
+    /* A table of its own, so that a reset replaces it in one with the others. */
+    "CREATE TABLE IF NOT EXISTS database_epoch ("
+    "id TINYINT UNSIGNED NOT NULL PRIMARY KEY, "
+    "epoch BIGINT NOT NULL, "
+    "CHECK (id = 1))" TABLE_OPTIONS("how often this database has been reset"),
+    "INSERT IGNORE INTO database_epoch (id, epoch) VALUES (1, 0)",
+
     /* Its rows come with their first use (MARIADB_SYNC_TEXT). */
     "CREATE TABLE IF NOT EXISTS durable_point ("
     "id TINYINT UNSIGNED NOT NULL PRIMARY KEY, "
@@ -66,7 +74,8 @@ static const char *const first_tables[] = {
 };
 
 const struct mariadb_migration mariadb_migrations[] = {
-    {"concerts, members, reservations, consumer_position, durable_point", first_tables},
+    {"concerts, members, reservations, consumer_position, database_epoch, durable_point",
+     first_tables},
 };
 
 const size_t mariadb_migrations_count = sizeof mariadb_migrations / sizeof mariadb_migrations[0];

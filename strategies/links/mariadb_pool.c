@@ -70,6 +70,8 @@ void mariadb_session_move(struct database_session *session, enum mariadb_session
     if (session->state == SESSION_IDLE)
         unlink_idle(session);
     session->pool->counts[session->state]--;
+    if (session->state == SESSION_CONNECTING && state != SESSION_CLOSED)
+        session->number = ++session->link->sessions_connected;
     session->state = state;
     if (state != SESSION_CLOSED)
         session->pool->counts[state]++;

@@ -4,7 +4,8 @@
  * takes a shared lock on it, so that two who began with the INSERT would deadlock. Mostly the
  * conditional UPDATE is that lock and the decision in one. Where it changes nothing, or the INSERT
  * fails, the second half looks why; and a concert with a member limit is decided there. A row that
- * was there before is told when it is on disk for certain: its own COMMIT may not be, yet.
+ * was there before is told when it is on disk for certain: its own COMMIT may not be, yet. Taking
+ * seats raises the concert's fence (database.h).
  *
  * Results are the numbers of enum mariadb_call_code, then the row's concert, member, quantity and
  * status. Errors keep their numbers; one at COMMIT becomes 1180 (error during COMMIT), for then it
@@ -36,7 +37,7 @@ const char mariadb_procedure_text[] =
     "resvd_reserve(\n"
     "  IN p_concert_id BIGINT, IN p_id BINARY(16), IN p_member_id BIGINT,\n"
     "  IN p_quantity BIGINT, IN p_created_at BIGINT, IN p_hold_ms BIGINT)\n"
-    "  MODIFIES SQL DATA SQL SECURITY INVOKER COMMENT 'resvd 2'\n"
+    "  MODIFIES SQL DATA SQL SECURITY INVOKER COMMENT 'resvd 3'\n"
     "reserve: BEGIN\n"
     "  DECLARE v_failed INT DEFAULT 0;\n"
     "  DECLARE v_committing INT DEFAULT 0;\n"
@@ -48,7 +49,7 @@ const char mariadb_procedure_text[] =
     "    RESIGNAL;\n"
     "  END;\n"
     "  START TRANSACTION;\n"
-    "  UPDATE concerts SET sold = sold + p_quantity\n"
+    "  UPDATE concerts SET sold = sold + p_quantity, fence = fence + 1\n"
     "    WHERE id = p_concert_id AND member_limit = 0 AND sold + p_quantity <= capacity;\n"
     "  IF ROW_COUNT() = 1 THEN\n" TAKE_IT
     "    IF v_failed = 1452 THEN\n" /* the concert is there: so it is the member */
@@ -101,7 +102,8 @@ const char mariadb_procedure_text[] =
     "      LEAVE reserve;\n"
     "    END IF;\n"
     "  END IF;\n"
-    "  UPDATE concerts SET sold = sold + p_quantity WHERE id = p_concert_id;\n" TAKE_IT
+    "  UPDATE concerts SET sold = sold + p_quantity, fence = fence + 1\n"
+    "    WHERE id = p_concert_id;\n" TAKE_IT
     /* The id came in by another concert's transaction, or the member went, just now. */
     "  SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213, MESSAGE_TEXT = 'try again';\n"
     " END;\n"

@@ -5,8 +5,16 @@
  * were does not matter; ids begin at 1 because the tables are new. A reset that dies leaves tables
  * named resvd_new_… or resvd_old_…; the next one drops them.
  *
- *   lock --> build --> rename --> drop the old, unlock --> done
- *               '---------'--- failed: unlock --> again, or UNAVAILABLE
+ *   lock --> look --> build --> rename --> drop the old, unlock --> done
+ *              '--------'---------'--- failed: unlock --> again, or UNAVAILABLE
+ *
+ * A fencing token from before a reset must be good for no concert after it, although the ids are
+ * the same. So new concerts begin with a fence above all before: the column's DEFAULT, which is
+ * good for those that are made later, too, and stays where there are none. Seats are sold on while
+ * the new tables are filled: that is what FENCES_BETWEEN is for, more than can be in that time.
+ *
+ * An event from before a reset must not be applied after it, although positions go on, and ids are
+ * the same: the epoch is one higher with the new tables, and not before.
  */
 #include "mariadb_catalog.h"
 
@@ -18,6 +26,7 @@
 #define LOCK_WAIT_S      30
 #define BUILD_TIMEOUT_MS (15 * 60 * 1000)
 #define MEMBERS_AT_ONCE  100000
+#define FENCES_BETWEEN   (INT64_C(1) << 32)
 #define DIGITS(name)                                                                               \
     "(SELECT 0 d UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4 "     \
     "UNION ALL SELECT 5 UNION ALL SELECT 6 UNION ALL SELECT 7 UNION ALL SELECT 8 UNION ALL "       \
@@ -64,7 +73,8 @@ static void fail(struct catalog_task *task)
  */
 
 #define DROP_TABLES(prefix)                                                                        \
-    "DROP TABLE IF EXISTS " prefix "reservations, " prefix "concerts, " prefix "members;"
+    "DROP TABLE IF EXISTS " prefix "reservations, " prefix "concerts, " prefix "members, " prefix  \
+    "database_epoch;"
 
 /* The reset is done, whatever becomes of the old tables: the next one drops them. */
 static void unlocked(struct mariadb_query *query)
@@ -105,7 +115,7 @@ static void renamed(struct mariadb_query *query)
         return;
     }
     struct mariadb_text text;
-    if (!catalog_text(task, 300, &text))
+    if (!catalog_text(task, 400, &text))
         return;
     MARIADB_ADD(&text, DROP_TABLES("resvd_old_"));
     catalog_send(task, &text, BUILD_TIMEOUT_MS, NULL, dropped);
@@ -114,11 +124,14 @@ static void renamed(struct mariadb_query *query)
 static void rename_tables(struct catalog_task *task)
 {
     struct mariadb_text text;
-    if (!catalog_text(task, 500, &text))
+    if (!catalog_text(task, 600, &text))
         return;
     MARIADB_ADD(&text, "RENAME TABLE concerts TO resvd_old_concerts, members TO resvd_old_members, "
-                       "reservations TO resvd_old_reservations, resvd_new_concerts TO concerts, "
-                       "resvd_new_members TO members, resvd_new_reservations TO reservations");
+                       "reservations TO resvd_old_reservations, "
+                       "database_epoch TO resvd_old_database_epoch, "
+                       "resvd_new_concerts TO concerts, resvd_new_members TO members, "
+                       "resvd_new_reservations TO reservations, "
+                       "resvd_new_database_epoch TO database_epoch");
     catalog_send(task, &text, BUILD_TIMEOUT_MS, NULL, renamed);
 }
 
@@ -161,14 +174,19 @@ static void build(struct catalog_task *task)
     const struct resv_catalog_request *request = task->first->catalog;
     size_t parts = 2 + (size_t)(request->reset_members / MEMBERS_AT_ONCE);
     struct mariadb_text text;
-    if (!catalog_text(task, 2000 + parts * 1500, &text))
+    if (!catalog_text(task, 2400 + parts * 1500, &text))
         return;
     MARIADB_ADD(&text, DROP_TABLES("resvd_new_") DROP_TABLES("resvd_old_"));
     MARIADB_ADD(&text,
                 "CREATE TABLE resvd_new_concerts LIKE concerts;"
                 "CREATE TABLE resvd_new_members LIKE members;"
                 "CREATE TABLE resvd_new_reservations LIKE reservations;"
+                "CREATE TABLE resvd_new_database_epoch LIKE database_epoch;"
+                "INSERT INTO resvd_new_database_epoch (id, epoch) "
+                "SELECT 1, COALESCE(MAX(epoch), 0) + 1 FROM database_epoch;"
                 "ALTER TABLE resvd_new_reservations " MARIADB_RESERVATIONS_PARENTS("resvd_new_"));
+    MARIADB_ADD(&text, ";ALTER TABLE resvd_new_concerts ALTER COLUMN fence SET DEFAULT ");
+    mariadb_text_integer(&text, task->highest_fence + FENCES_BETWEEN);
     if (request->reset_concerts > 0)
         add_concerts(&text, request->reset_concerts, request->reset_capacity);
     for (int64_t made = 0; made < request->reset_members; made += MEMBERS_AT_ONCE) {
@@ -176,6 +194,48 @@ static void build(struct catalog_task *task)
         add_members(&text, made, left < MEMBERS_AT_ONCE ? left : MEMBERS_AT_ONCE);
     }
     catalog_send(task, &text, BUILD_TIMEOUT_MS, NULL, built);
+}
+
+/* --- looking -----------------------------------------------------------------------------------
+ */
+
+static void take_fence(struct mariadb_query *query, size_t statement, MYSQL_RES *rows,
+                       uint64_t affected_rows)
+{
+    (void)statement;
+    (void)affected_rows;
+    struct catalog_task *task = query->data;
+    MYSQL_ROW row = rows == NULL ? NULL : mysql_fetch_row(rows);
+    task->found = row != NULL;
+    if (task->found)
+        task->highest_fence = mariadb_column_integer(row[0]);
+}
+
+static void looked(struct mariadb_query *query)
+{
+    struct catalog_task *task = query->data;
+    if (!has_failed(query) && task->found) {
+        build(task);
+        return;
+    }
+    if (!has_failed(query))
+        snprintf(query->message, sizeof query->message,
+                 "the server did not say which fence is the highest");
+    fail(task);
+}
+
+static void look(struct catalog_task *task)
+{
+    struct mariadb_text text;
+    if (!catalog_text(task, 400, &text))
+        return;
+    task->found = false;
+    MARIADB_ADD(
+        &text,
+        "SELECT GREATEST(COALESCE((SELECT MAX(fence) FROM concerts), 0), "
+        "COALESCE((SELECT CAST(COLUMN_DEFAULT AS SIGNED) FROM information_schema.COLUMNS WHERE "
+        "TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'concerts' AND COLUMN_NAME = 'fence'), 0))");
+    catalog_send(task, &text, BUILD_TIMEOUT_MS, take_fence, looked);
 }
 
 /* --- the lock ----------------------------------------------------------------------------------
@@ -195,7 +255,7 @@ static void locked(struct mariadb_query *query)
 {
     struct catalog_task *task = query->data;
     if (!has_failed(query) && task->found) {
-        build(task);
+        look(task);
         return;
     }
     if (!has_failed(query))

@@ -12,7 +12,7 @@
 #define MARIADB_TABLE_MARK "resvd:"
 #define MARIADB_TABLE_NAMES                                                                        \
     "'schema_migrations', 'concerts', 'members', 'reservations', 'consumer_position', "            \
-    "'durable_point'"
+    "'database_epoch', 'durable_point'"
 
 struct mariadb_migration {
     const char *description;       /* no quotes in it */
@@ -40,6 +40,6 @@ extern const char mariadb_migrations_table[];
 /* resvd_reserve: from its name on, to be put behind CREATE PROCEDURE. */
 extern const char mariadb_procedure_text[];
 /* In its comment, "resvd N"; a change of the text is the next. */
-#define MARIADB_PROCEDURE_VERSION 2
+#define MARIADB_PROCEDURE_VERSION 3
 
 #endif

@@ -72,7 +72,7 @@ bool mariadb_server_check(struct database_link *link, const struct mariadb_attem
         snprintf(why, why_size, "it has no InnoDB: start it without --skip-innodb");
         return false;
     }
-    uint64_t needed_bytes = mariadb_steps_bytes_max(link->config.rows_max);
+    uint64_t needed_bytes = mariadb_steps_bytes_max(link->config.steps_max, link->config.rows_max);
     if (attempt->max_packet_bytes > 0 && attempt->max_packet_bytes < needed_bytes) {
         snprintf(why, why_size,
                  "its max_allowed_packet is %llu bytes, and %zu reservations in one statement may "

@@ -297,6 +297,11 @@ struct database_session_name database_session_name(const struct database_session
     return session->name;
 }
 
+uint64_t database_session_number(const struct database_session *session)
+{
+    return session->number;
+}
+
 struct database_session *mariadb_session_create(struct mariadb_pool *pool)
 {
     struct database_link *link = pool->link;

@@ -129,6 +129,7 @@ struct database_session {
     struct database_session *next, *previous;         /* idle list, or the link's list of closed */
     struct database_session *all_next, *all_previous; /* every session of the link */
     enum mariadb_session_state state;
+    uint64_t number;                   /* 0 until it is connected */
     struct database_session_name name; /* .server is 0 until it was asked for it */
     int64_t connection_id;             /* its number on that server */
     uint64_t used_ns;                  /* when it became idle */
@@ -319,6 +320,7 @@ struct database_link {
     struct database_session *closed;   /* to be freed */
     struct database_session *first;    /* start: the one that prepares the schema */
     struct mariadb_lost lost;
+    uint64_t sessions_connected;   /* so far */
     size_t sockets_open;           /* poll handles that libuv knows */
     struct resv_deferred flush;    /* mariadb_link_work */
     struct resv_timer retry_timer; /* armed: no connection is tried before */

@@ -24,6 +24,8 @@ struct steps_run {
     struct database_session *session;
     struct database_run *run;
     size_t first;   /* step of the text's first statement */
+    size_t at;      /* the step whose answer comes next, */
+    size_t part;    /* and which of its statements' */
     bool nonsense;  /* an answer that is none to its step */
     int64_t number; /* END_SESSION: the one number of the answer, 0 for NULL */
     bool called;    /* CALL_RESERVE has answered with a row */
@@ -48,13 +50,16 @@ static void take_result(struct mariadb_query *query, size_t statement, MYSQL_RES
 {
     struct steps_run *self = query->data;
     struct database_run *run = self->run;
-    size_t at = self->first + statement;
-    if (run->steps[0].kind == DATABASE_CALL_RESERVE) {
-        at = 0; /* its rows, then its end */
-        self->called = self->called || rows != NULL;
-    }
-    if (at >= run->count || !mariadb_step_result(&run->steps[at], rows, affected_rows))
+    (void)statement;
+    if (self->at >= run->count ||
+        !mariadb_step_result(&run->steps[self->at], rows, affected_rows)) {
         self->nonsense = true;
+    } else if (run->steps[self->at].kind == DATABASE_CALL_RESERVE) {
+        self->called = self->called || rows != NULL; /* its rows, then its end */
+    } else if (++self->part == mariadb_step_statements(&run->steps[self->at])) {
+        self->at++;
+        self->part = 0;
+    }
 }
 
 /* What an error means at this step. */
@@ -68,26 +73,24 @@ static enum database_result result_of_step(const struct database_step *step, uns
 }
 
 /* No error, but less than was asked for: as nonsense as an answer to something else. */
-static bool is_short(const struct steps_run *self, size_t answers)
+static bool is_short(const struct steps_run *self)
 {
     const struct database_run *run = self->run;
     if (run->steps[0].kind == DATABASE_CALL_RESERVE)
         return !self->called;
-    return self->first + answers != run->count;
+    return self->at != run->count;
 }
 
 static void steps_done(struct mariadb_query *query)
 {
     struct steps_run *self = query->data;
     const struct database_run *run = self->run;
-    size_t failed_at = self->first + query->failed_statement;
-    if (failed_at >= run->count)
-        failed_at = run->count - 1;
+    size_t failed_at = self->at < run->count ? self->at : run->count - 1;
     if (query->lost)
         complete(self, DATABASE_LOST, failed_at);
     else if (query->error != 0)
         complete(self, result_of_step(&run->steps[failed_at], query->error), failed_at);
-    else if (self->nonsense || is_short(self, query->failed_statement))
+    else if (self->nonsense || is_short(self))
         complete(self, DATABASE_LOST, self->first);
     else
         complete(self, DATABASE_DONE, run->count);
@@ -124,6 +127,8 @@ static void send_steps(struct steps_run *self)
     }
     RESV_ASSERT(text.at <= text.end);
     self->nonsense = self->called = false;
+    self->at = self->first;
+    self->part = 0;
     self->query = (struct mariadb_query){
         .text = buffer,
         .length = (size_t)(text.at - buffer),
@@ -261,6 +266,7 @@ static void check_order(const struct database_session *session, const struct dat
 {
     bool open = mariadb_session_in_transaction(session);
     RESV_ASSERT(run->count > 0);
+    RESV_ASSERT(run->count <= mariadb_link_config(mariadb_session_link(session))->steps_max);
     for (size_t i = 0; i < run->count; i++) {
         enum database_step_kind kind = run->steps[i].kind;
         RESV_ASSERT(kind != DATABASE_END_SESSION || i == 0);

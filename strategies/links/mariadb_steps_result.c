@@ -13,16 +13,22 @@ int64_t mariadb_column_integer(const char *text)
 
 /* --- rows ------------------------------------------------------------------------------------- */
 
-static bool read_concert(struct database_concert_step *step, MYSQL_RES *rows)
+/* Four columns: capacity, sold, member limit, fence. */
+static void take_concert(struct database_concert_step *step, const MYSQL_ROW row)
 {
-    MYSQL_ROW row = mysql_fetch_row(rows);
-    step->found = row != NULL;
-    if (row == NULL)
-        return true;
+    step->found = true;
     step->capacity = mariadb_column_integer(row[0]);
     step->sold = mariadb_column_integer(row[1]);
     step->member_limit = mariadb_column_integer(row[2]);
     step->fence = mariadb_column_integer(row[3]);
+}
+
+static bool read_concert(struct database_concert_step *step, MYSQL_RES *rows)
+{
+    MYSQL_ROW row = mysql_fetch_row(rows);
+    step->found = row != NULL;
+    if (row != NULL)
+        take_concert(step, row);
     return true;
 }
 
@@ -124,6 +130,68 @@ static bool read_members(struct database_members_step *step, MYSQL_RES *rows, bo
     return true;
 }
 
+/* --- what a consumer asks for ----------------------------------------------------------------- */
+
+/* The epoch, and the position or NULL. */
+static bool read_position(struct database_position_step *step, MYSQL_RES *rows, bool locked)
+{
+    MYSQL_ROW row = mysql_fetch_row(rows);
+    if (row == NULL || row[0] == NULL || (locked && row[1] == NULL))
+        return false;
+    step->epoch = mariadb_column_integer(row[0]);
+    step->next_offset = mariadb_column_integer(row[1]);
+    if (!locked)
+        step->found = row[1] != NULL;
+    return true;
+}
+
+/* The answer to the INSERT says whether the row is new, that to the SELECT has it. */
+static bool lock_position(struct database_position_step *step, MYSQL_RES *rows,
+                          uint64_t affected_rows)
+{
+    if (rows != NULL)
+        return read_position(step, rows, true);
+    step->found = affected_rows != 1;
+    return true;
+}
+
+static bool read_epoch(struct database_epoch_step *step, MYSQL_RES *rows)
+{
+    MYSQL_ROW row = mysql_fetch_row(rows);
+    if (row == NULL)
+        return false;
+    step->epoch = mariadb_column_integer(row[0]);
+    return true;
+}
+
+static bool read_member_page(struct database_member_page_step *step, MYSQL_RES *rows)
+{
+    MYSQL_ROW row;
+    step->count = 0;
+    while ((row = mysql_fetch_row(rows)) != NULL) {
+        if (step->count == step->room)
+            return false;
+        struct database_member *item = &step->items[step->count++];
+        item->id = mariadb_column_integer(row[0]);
+        item->seats = mariadb_column_integer(row[1]);
+    }
+    return true;
+}
+
+static bool read_concert_page(struct database_concert_page_step *step, MYSQL_RES *rows)
+{
+    MYSQL_ROW row;
+    step->count = 0;
+    while ((row = mysql_fetch_row(rows)) != NULL) {
+        if (step->count == step->room)
+            return false;
+        struct database_concert_step *item = &step->items[step->count++];
+        item->concert_id = mariadb_column_integer(row[0]);
+        take_concert(item, row + 1);
+    }
+    return true;
+}
+
 /* --- the procedure ---------------------------------------------------------------------------- */
 
 static bool read_call(struct database_call_step *step, MYSQL_RES *rows)
@@ -186,7 +254,19 @@ bool mariadb_step_result(struct database_step *step, MYSQL_RES *rows, uint64_t a
     case DATABASE_WRITE_SOLD:
     case DATABASE_INSERT_RESERVATIONS:
     case DATABASE_GIVE_BACK_SEATS:
+    case DATABASE_INSERT_EVENTS:
+    case DATABASE_MOVE_POSITION:
         break;
+    case DATABASE_READ_POSITION:
+        return rows != NULL && read_position(&step->position, rows, false);
+    case DATABASE_LOCK_POSITION:
+        return lock_position(&step->position, rows, affected_rows);
+    case DATABASE_READ_EPOCH:
+        return rows != NULL && read_epoch(&step->epoch, rows);
+    case DATABASE_READ_ALL_MEMBER_SEATS:
+        return rows != NULL && read_member_page(&step->member_page, rows);
+    case DATABASE_READ_CONCERTS:
+        return rows != NULL && read_concert_page(&step->concert_page, rows);
     case DATABASE_SYNC:
         return affected_rows > 0; /* else nothing was written, and so nothing flushed */
     }

@@ -1,11 +1,12 @@
-/* Steps as SQL text: one statement each. */
+/* Steps as SQL text: what is short. Rows are in mariadb_rows_text.c, what only a consumer of events
+ * asks for in mariadb_consumer_text.c. */
 #include "mariadb_text_internal.h"
 
 #include "mariadb_internal.h"
 #include "mariadb_schema.h"
 #include "resvd/assert.h"
 
-#define FIXED_BYTES 400 /* more than the words of any one statement with all of its numbers */
+#define FIXED_BYTES 400 /* more than the words of any other step with all of its numbers */
 
 /* --- numbers and bytes ------------------------------------------------------------------------ */
 
@@ -91,27 +92,52 @@ static void add_member_seats(struct mariadb_text *text, const struct database_me
     MARIADB_ADD(text, " GROUP BY member_id");
 }
 
+static void add_fence(struct mariadb_text *text, const struct database_seats_step *step)
+{
+    MARIADB_ADD(text, ", fence = ");
+    if (step->token == 0)
+        MARIADB_ADD(text, "fence + 1");
+    else
+        mariadb_text_integer(text, step->token);
+}
+
 static void add_take_seats(struct mariadb_text *text, const struct database_seats_step *step)
 {
     MARIADB_ADD(text, "UPDATE concerts SET sold = sold + ");
     mariadb_text_integer(text, step->seats);
+    add_fence(text, step);
     MARIADB_ADD(text, " WHERE id = ");
     mariadb_text_integer(text, step->concert_id);
+    if (step->token != 0) {
+        MARIADB_ADD(text, " AND fence < ");
+        mariadb_text_integer(text, step->token);
+    }
     MARIADB_ADD(text, " AND sold + ");
     mariadb_text_integer(text, step->seats);
     MARIADB_ADD(text, " <= capacity");
 }
 
 /* What is not to be makes sold NULL, which is an error under the session's sql_mode: the server
- * executes nothing behind it. Not a matter of the table's CHECK, which can be switched off. */
+ * executes nothing behind it. Not a matter of the table's CHECK, which can be switched off.
+ * Assignments are made from left to right, and a column that was assigned has its new value then:
+ * so sold comes first, while the fence is still the one to compare with. */
 static void add_take_seats_or_fail(struct mariadb_text *text,
                                    const struct database_seats_step *step)
 {
-    MARIADB_ADD(text, "UPDATE concerts SET sold = IF(member_limit = 0 AND sold + ");
+    MARIADB_ADD(text, "UPDATE concerts SET sold = IF(");
+    if (step->token == 0) {
+        MARIADB_ADD(text, "member_limit = 0");
+    } else {
+        MARIADB_ADD(text, "fence < ");
+        mariadb_text_integer(text, step->token);
+    }
+    MARIADB_ADD(text, " AND sold + ");
     mariadb_text_integer(text, step->seats);
     MARIADB_ADD(text, " <= capacity, sold + ");
     mariadb_text_integer(text, step->seats);
-    MARIADB_ADD(text, ", NULL) WHERE id = ");
+    MARIADB_ADD(text, ", NULL)");
+    add_fence(text, step);
+    MARIADB_ADD(text, " WHERE id = ");
     mariadb_text_integer(text, step->concert_id);
 }
 
@@ -129,30 +155,6 @@ static void add_give_back_seats(struct mariadb_text *text, const struct database
     mariadb_text_integer(text, step->seats);
     MARIADB_ADD(text, ", 0) WHERE id = ");
     mariadb_text_integer(text, step->concert_id);
-}
-
-static void add_insert(struct mariadb_text *text, const struct database_insert_step *step)
-{
-    MARIADB_ADD(text, "INSERT INTO reservations (id, concert_id, member_id, quantity, status, "
-                      "created_at, updated_at) VALUES ");
-    for (size_t i = 0; i < step->count; i++) {
-        const struct database_row *row = &step->rows[i];
-        if (i > 0)
-            MARIADB_ADD(text, ",");
-        MARIADB_ADD(text, "(");
-        add_id(text, &row->id);
-        MARIADB_ADD(text, ",");
-        mariadb_text_integer(text, step->concert_id);
-        MARIADB_ADD(text, ",");
-        mariadb_text_integer(text, row->member_id);
-        MARIADB_ADD(text, ",");
-        mariadb_text_integer(text, row->quantity);
-        MARIADB_ADD(text, ",2,");
-        mariadb_text_integer(text, step->created_ms);
-        MARIADB_ADD(text, ",");
-        mariadb_text_integer(text, step->created_ms);
-        MARIADB_ADD(text, ")");
-    }
 }
 
 static void add_cancel(struct mariadb_text *text, const struct database_cancel_step *step)
@@ -181,17 +183,23 @@ static void add_call(struct mariadb_text *text, const struct database_call_step 
     MARIADB_ADD(text, ")");
 }
 
-#define ROW_BYTES    (MARIADB_HEX_BYTES(RESV_ID_SIZE) + 5 * MARIADB_INTEGER_BYTES + 11)
 #define ID_BYTES     (MARIADB_HEX_BYTES(RESV_ID_SIZE) + 1)
 #define MEMBER_BYTES (MARIADB_INTEGER_BYTES + 1)
-/* Steps of one run, at most. */
-#define STEPS_MAX 8
-_Static_assert(ROW_BYTES >= ID_BYTES + 2 * MEMBER_BYTES, "inserting needs more than looking");
+_Static_assert(MARIADB_ROW_BYTES >= ID_BYTES + 2 * MEMBER_BYTES,
+               "inserting needs more than looking");
 
 /* A run inserts its rows, or looks for their ids, members and members' seats: not both. */
-uint64_t mariadb_steps_bytes_max(size_t rows)
+uint64_t mariadb_steps_bytes_max(size_t steps, size_t rows)
 {
-    return MARIADB_PACKET_RESERVE + STEPS_MAX * FIXED_BYTES + (uint64_t)rows * ROW_BYTES;
+    /* Who has positions has many steps. */
+    size_t positions = steps > DATABASE_STEPS_FEW ? DATABASE_POSITIONS_MAX : 0;
+    return MARIADB_PACKET_RESERVE + steps * FIXED_BYTES + positions * MARIADB_POSITION_BYTES +
+           (uint64_t)rows * MARIADB_ROW_BYTES;
+}
+
+size_t mariadb_step_statements(const struct database_step *step)
+{
+    return step->kind == DATABASE_LOCK_POSITION ? 2 : 1;
 }
 
 size_t mariadb_step_text_size(const struct database_step *step)
@@ -203,7 +211,13 @@ size_t mariadb_step_text_size(const struct database_step *step)
     case DATABASE_READ_MEMBER_SEATS:
         return FIXED_BYTES + step->members.count * MEMBER_BYTES;
     case DATABASE_INSERT_RESERVATIONS:
-        return FIXED_BYTES + step->insert.count * ROW_BYTES;
+        return FIXED_BYTES + step->insert.count * MARIADB_ROW_BYTES;
+    case DATABASE_INSERT_EVENTS:
+        return FIXED_BYTES + step->events.count * MARIADB_ROW_BYTES;
+    case DATABASE_READ_POSITION:
+    case DATABASE_LOCK_POSITION:
+    case DATABASE_MOVE_POSITION:
+        return MARIADB_POSITION_BYTES;
     case DATABASE_BEGIN:
     case DATABASE_COMMIT:
     case DATABASE_ROLLBACK:
@@ -217,6 +231,9 @@ size_t mariadb_step_text_size(const struct database_step *step)
     case DATABASE_GIVE_BACK_SEATS:
     case DATABASE_CALL_RESERVE:
     case DATABASE_SYNC:
+    case DATABASE_READ_EPOCH:
+    case DATABASE_READ_ALL_MEMBER_SEATS:
+    case DATABASE_READ_CONCERTS:
         break;
     }
     return FIXED_BYTES;
@@ -264,7 +281,7 @@ void mariadb_step_text(struct mariadb_text *text, const struct database_step *st
         add_give_back_seats(text, &step->seats);
         return;
     case DATABASE_INSERT_RESERVATIONS:
-        add_insert(text, &step->insert);
+        mariadb_insert_text(text, &step->insert);
         return;
     case DATABASE_CANCEL_RESERVATION:
         add_cancel(text, &step->reservation);
@@ -274,6 +291,17 @@ void mariadb_step_text(struct mariadb_text *text, const struct database_step *st
         return;
     case DATABASE_SYNC:
         MARIADB_ADD(text, MARIADB_SYNC_TEXT);
+        return;
+    case DATABASE_INSERT_EVENTS:
+        mariadb_events_text(text, &step->events);
+        return;
+    case DATABASE_READ_POSITION:
+    case DATABASE_LOCK_POSITION:
+    case DATABASE_MOVE_POSITION:
+    case DATABASE_READ_EPOCH:
+    case DATABASE_READ_ALL_MEMBER_SEATS:
+    case DATABASE_READ_CONCERTS:
+        mariadb_consumer_text(text, step);
         return;
     case DATABASE_END_SESSION:
         break;

@@ -36,7 +36,27 @@ void mariadb_text_hex(struct mariadb_text *text, const uint8_t *bytes, size_t si
 
 /* Bytes that mariadb_step_text needs at most. */
 size_t mariadb_step_text_size(const struct database_step *step);
-/* One statement, without a semicolon. Not for END_SESSION. */
+/* Its statements, with a semicolon between two. Not for END_SESSION. */
 void mariadb_step_text(struct mariadb_text *text, const struct database_step *step);
+/* How many statements these are. */
+size_t mariadb_step_statements(const struct database_step *step);
+
+/* --- rows (mariadb_rows_text.c) ----------------------------------------------------------------
+ */
+
+/* Bytes of one row at most, with the comma before it. */
+#define MARIADB_ROW_BYTES (MARIADB_HEX_BYTES(RESV_ID_SIZE) + 5 * MARIADB_INTEGER_BYTES + 11)
+
+void mariadb_insert_text(struct mariadb_text *text, const struct database_insert_step *step);
+void mariadb_events_text(struct mariadb_text *text, const struct database_events_step *step);
+
+/* --- what a consumer asks for (mariadb_consumer_text.c) -----------------------------------------
+ */
+
+/* Bytes of a step that names a position at most: words and numbers, and its topic twice. */
+#define MARIADB_POSITION_BYTES (640 + 2 * (size_t)MARIADB_HEX_BYTES(DATABASE_TOPIC_MAX))
+
+/* A step of a position, of the epoch, or that reads a page. */
+void mariadb_consumer_text(struct mariadb_text *text, const struct database_step *step);
 
 #endif

@@ -203,6 +203,9 @@ enum resv_outcome sqlite_catalog_read(struct sqlite_reader *reader, struct resv_
     case RESV_OP_RESERVE:
     case RESV_OP_RELEASE:
     case RESV_OP_LOOKUP:
+    case RESV_OP_DEAD_LETTER_LIST:
+    case RESV_OP_DEAD_LETTER_RETRY:
+    case RESV_OP_RECONCILE:
         break;
     }
     RESV_ASSERT(false); /* not a kind that this worker gets */
@@ -268,6 +271,9 @@ static struct sqlite_worker *worker_for(struct sqlite_link *link, enum resv_op_k
     case RESV_OP_RESERVE:
     case RESV_OP_RELEASE:
     case RESV_OP_LOOKUP:
+    case RESV_OP_DEAD_LETTER_LIST:
+    case RESV_OP_DEAD_LETTER_RETRY:
+    case RESV_OP_RECONCILE:
         break;
     }
     RESV_ASSERT(false); /* not a catalog operation */

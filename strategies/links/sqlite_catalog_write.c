@@ -223,6 +223,9 @@ static int write_kind(struct sqlite_writer *writer, struct resv_op *op,
     case RESV_OP_RESERVE:
     case RESV_OP_RELEASE:
     case RESV_OP_LOOKUP:
+    case RESV_OP_DEAD_LETTER_LIST:
+    case RESV_OP_DEAD_LETTER_RETRY:
+    case RESV_OP_RECONCILE:
         break;
     }
     RESV_ASSERT(false); /* not a kind that the writer gets */

@@ -11,7 +11,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "bench"))
 import database
 import facts
 import goals
+import isolation
 import load
+import lock_nodes
 import plan
 import progress
 import report
@@ -161,6 +163,37 @@ def test_work_of_the_database():
     assert nothing["cpu_seconds_per_1000"] is None and nothing["reservations_per_commit"] is None
 
 
+def test_work_of_the_lock_nodes():
+    info = lock_nodes.parse_info("# Stats\r\ntotal_commands_processed:12\r\nname:a:b\r\n")
+    assert info == {"total_commands_processed": "12", "name": "a:b"}
+    done = lock_nodes.work_done(6000, 0.5, 2000)
+    assert done["commands_per_reservation"] == 3
+    assert done["cpu_seconds_per_1000"] == pytest.approx(0.25)
+    assert set(lock_nodes.work_done(9, 0.5, 0).values()) == {None}
+
+
+# --- isolation ------------------------------------------------------------------------------------
+
+
+def test_isolation_counts_failed_reads_and_what_was_sold():
+    hot = [201] * 4 + [409] * 20 + [503] * 5 + [500]
+    found = isolation.measurement(hot, [200] * 7 + [503, 503, 504], 0.25)
+    assert found["victims_failed"] == 3 and found["victims_slowest_ms"] == 250
+    assert found["hot_granted"] == 4
+    assert found["hot_statuses"] == {"201": 4, "409": 20, "500": 1, "503": 5}
+    # For the audit: four rows, or five as one outcome is not known; not three and not six.
+    for rows, is_fine in ((3, False), (4, True), (5, True), (6, False)):
+        assert bool(summary.audit_violations(
+            audit_of(rows), 0, found["counts"], found["unknown"], 1)) is not is_fine
+
+
+def test_isolation_has_the_studys_pool():
+    options = isolation.resvd_options("redlock", 0)
+    assert options["database.pool_max"] == options["database.pool_min"] == "10"
+    assert options["database.pool_wait_ms"] == "250" and options["database.catalog_pool"] == "0"
+    assert int(options["strategy.redlock.hold_ms"]) > 250  # else nobody waits in vain
+
+
 # --- wrk ------------------------------------------------------------------------------------------
 
 
@@ -302,6 +335,7 @@ def test_strategies_are_chosen_by_name_or_by_strategy():
     assert names("pessimistic") == ["pessimistic-statements", "pessimistic-procedure"]
     assert names("grouped", "pessimistic-procedure") == ["pessimistic-procedure", "grouped"]
     assert names("naive") == ["naive"]
+    assert names("redlock") == ["redlock-n1", "redlock-n3", "redlock-n1-handoff16"]
     assert "naive" not in names() and "grouped" in names()
     assert names("embedded") == ["embedded"]  # not the one that has batches of one
     with pytest.raises(subjects.UnknownStrategy, match="groupd.*known:.*grouped"):
@@ -325,9 +359,41 @@ def test_every_strategy_meets_the_same_loads():
         (64, 1), (512, 1), (64, 10), (512, 10)}
     # Those that are compared stand together.
     assert [case.subject for case in cases[:3]] == [subject.name for subject in chosen]
-    assert plan.needs_database(cases[0])
-    assert not any(map(plan.needs_database, plan.make_cases(
+    assert plan.services_of(cases[0]) == ("mariadb",)
+    assert not any(map(plan.services_of, plan.make_cases(
         ["hot", "http", "sqlite"], subjects.select(["embedded"]))))
+
+
+def test_locks_are_compared_under_the_same_load():
+    cases = plan.make_cases(["redlock"])
+    assert len({case.key for case in cases}) == len(cases) == 2 * 4 + 2 * 2
+    sales = [case for case in cases if case.scenario == "redlock"]
+    assert [case.subject for case in sales[:4]] == list(plan.LOCK_SUBJECTS)  # stand together
+    assert {(case.connections, case.concerts) for case in sales} == {(64, 1), (64, 10)}
+    assert plan.services_of(sales[0]) == ("mariadb",)
+    assert plan.services_of(sales[1]) == ("mariadb", "redis")
+    assert [subjects.BY_NAME[name].lock_nodes for name in plan.LOCK_SUBJECTS] == [0, 1, 3, 1]
+    # The isolation goes with it, and can be asked for alone; no load generator is needed for it.
+    alone = plan.make_cases(["isolation"])
+    assert alone == cases[8:] and plan.make_cases(["isolation", "redlock"]) == cases
+    assert {(case.subject, case.catalog_pool) for case in alone} == {
+        ("pessimistic-statements", 0), ("redlock-n1", 0),
+        ("pessimistic-statements", 2), ("redlock-n1", 2)}
+    assert report.ceiling_loads(alone) == [] and report.ceiling_loads(cases) == [(64, 1)]
+    assert all(plan.seconds_of(case, 5) > 4 for case in cases)
+
+
+def test_locks_that_the_binary_lacks_are_left_out():
+    chosen = subjects.select(["grouped"])
+    needed = plan.subjects_of_scenarios(["hot", "redlock"], chosen)
+    assert [subject.name for subject in needed] == ["grouped", *plan.LOCK_SUBJECTS]
+    assert plan.subjects_of_scenarios(["ten"], chosen) == list(chosen)
+    assert plan.subjects_of_scenarios(["http"], chosen) == []
+    there, missing = subjects.split_by_binary(
+        plan.subjects_of_scenarios(["isolation"], chosen), {"pessimistic"})
+    assert missing == ["redlock-n1", "redlock-n3", "redlock-n1-handoff16"]
+    cases = plan.make_cases(["redlock"], [], lock_subjects=there)
+    assert {case.subject for case in cases} == {"pessimistic-statements"}
 
 
 def test_loops_that_were_not_built_are_left_out():
@@ -343,6 +409,11 @@ def test_rules_name_what_there_is():
     for rule in goals.RULES:
         assert {(rule.scenario, rule.ours), (rule.scenario, rule.theirs)} <= places
         assert rule.field in tables.FIELDS
+        assert set(rule.at_least) <= {"", *(case.load for case in everything)}
+    for bound in goals.BOUNDS:
+        assert plan.key_of(bound.scenario, bound.load, bound.subject) in keys
+        assert bound.field in tables.BOUND_FIELDS and bound.field in report.SUMMARIZED
+        assert (bound.at_least is None) != (bound.at_most is None)
     for rule in goals.LOOP_RULES:
         assert (rule.scenario, rule.subject) in places
         assert f"{rule.loop_scenario}/{rule.load_for('64 connections')}/loop" in keys
@@ -497,3 +568,52 @@ def test_markdown_of_strategies_side_by_side():
     assert "MariaDB 10.11.6-MariaDB: innodb_flush_log_at_trx_commit=1" in text
     assert "phantom; but naive (oversells)" in text
     json.dumps(document)
+
+
+def make_lock_document(rates, failed):
+    """Two rounds; `rates` are those of redlock-n1 with one concert, `failed` its reads."""
+    cases = plan.make_cases(["redlock"])
+    rounds = []
+    for rate, victims in zip(rates, failed):
+        measurements = {}
+        for case in cases[:4]:
+            factor = {"redlock-n3": 0.7, "redlock-n1-handoff16": 3}.get(case.subject, 1)
+            one = load.measurement(counts(round(rate * factor * 2)), 0.5, 1.0, 1, 1)
+            one["violations"] = []
+            if subjects.BY_NAME[case.subject].lock_nodes:
+                one["redis"] = lock_nodes.work_done(rate * 6, 0.1, rate * 2)
+            measurements[case.key] = one
+        for case in cases[8:]:
+            lost = victims if case.subject == "redlock-n1" else 10
+            measurements[case.key] = isolation.measurement(
+                [201] * 5 + [409] * 25, [503] * lost + [200] * (10 - lost), 0.02)
+        rounds.append({"number": 1, "load_average": (0, 0, 0), "measurements": measurements})
+    document, _ = make_document([])
+    found = {**document["facts"], "lock_nodes": {
+        "version": "7.0.15", "settings": {"appendonly": "yes", "save": ""}}}
+    return report.make(found, [], document["parameters"], [], rounds, cases, []), cases
+
+
+def test_markdown_of_the_locks():
+    document, cases = make_lock_document([900, 1100], [0, 0])
+    text = tables.markdown(document, cases)
+    row = next(line for line in text.splitlines() if line.startswith("| redlock, N=3, handoff=off"))
+    assert "| 3.0 |" in row  # commands each
+    assert "Redis 7.0.15" in text and "appendonly=yes, save=(none)" in text
+    assert "at least 0.65: reached" in text and "at least 4: MISSED" in text
+    assert "| 1,000 | median | at least 1000: reached |" in text
+    assert "| 0 | worst round | at most 0: reached |" in text
+    row = next(line for line in text.splitlines() if "(catalog_pool=0)" in line and "pess" in line)
+    assert "| 10 | 10–10 | 20.00 | 5 |" in row
+    json.dumps(document)
+
+
+def test_bounds_by_the_median_or_by_the_worst_round():
+    document, cases = make_lock_document([900, 1090], [0, 1])
+    reached = {(entry["case"], entry["goal_reached"]) for entry in document["bounds"]}
+    assert reached == {("redlock/one concert/redlock-n1", False),
+                       ("isolation/one pool/redlock-n1", False),
+                       ("isolation/reads have their own/redlock-n1", False)}
+    assert "| 1 | worst round | at most 0: MISSED |" in tables.markdown(document, cases)
+    document, _ = make_lock_document([1000], [0])
+    assert all(entry["goal_reached"] for entry in document["bounds"])

@@ -10,19 +10,22 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "bench"))
 
 import facts
+import isolation
 import plan
 import session
 import subjects
 
 BUILD = pathlib.Path(os.environ["RESVD_BUILD_DIR"])
 COMPILED_IN = subjects.strategies_in(facts.output_of(str(BUILD / "resvd"), "--list-strategies"))
-NAMES = ("pessimistic-statements", "pessimistic-procedure", "grouped")
+NAMES = ("pessimistic-statements", "pessimistic-procedure", "grouped", "redlock-n1",
+         "redlock-n3", "redlock-n1-handoff16")
 
 
 @pytest.fixture
 def measuring(tmp_path):
     tools = {"resvd": BUILD / "resvd", "wrk": facts.find_program("wrk")}
-    for name, path in (*tools.items(), ("mariadbd", facts.find_program("mariadbd"))):
+    programs = {name: facts.find_program(name) for name in ("mariadbd", "redis-server")}
+    for name, path in (*tools.items(), *programs.items()):
         if not path or not pathlib.Path(path).is_file():
             pytest.skip(f"{name} is not there")
     opened = session.Session(tools, tmp_path, seconds=1, threads=1)
@@ -34,6 +37,8 @@ def case_of(name, scenario="hot", connections=64):
     subject = subjects.BY_NAME[name]
     if subject.strategy not in COMPILED_IN:
         pytest.skip(f"{subject.strategy} is not in this build")
+    if scenario == plan.ISOLATION:
+        return next(case for case in plan.make_cases([scenario]) if case.subject == name)
     return plan.Case(scenario, name, f"{connections} connections", connections,
                      concerts=plan.STORES[scenario])
 
@@ -48,11 +53,30 @@ def test_a_strategy_is_measured(measuring, scenario, name):
     assert measured["database"]["cpu_seconds_per_1000"] > 0
     assert len(measured["audit"]["concerts"]) == plan.STORES[scenario]
     assert all(concert["sold"] > 0 for concert in measured["audit"]["concerts"])
+    nodes = subjects.BY_NAME[name].lock_nodes
+    if nodes:  # a lock is taken and given back on each of them, unless it is handed on
+        assert measured["redis"]["cpu_seconds_per_1000"] > 0
+        least = 0.1 if "handoff" in name else 2 * nodes
+        assert measured["redis"]["commands_per_reservation"] > least
+        assert measuring.lock_facts["settings"]["appendonly"] == "yes"
     if name == "grouped":
         assert measured["batch"]["mean"] > 1
-    else:
+    elif name != "redlock-n1-handoff16":  # whose holder may serve several in one transaction
         assert 0.5 < measured["database"]["reservations_per_commit"] < 1.5
     assert measuring.database_facts["innodb_flush_log_at_trx_commit"] == "1"
+
+
+@pytest.mark.parametrize("name", plan.ISOLATION_SUBJECTS)
+def test_isolation_is_measured(measuring, name):
+    """One pool for everything, as in the study: the row lock's waiters hold all connections."""
+    measured = measuring.measure(case_of(name, plan.ISOLATION))
+    assert measured["violations"] == [] and measuring.violations == []
+    assert 1 <= measured["hot_granted"] < isolation.HOT_COUNT
+    if name == "redlock-n1":
+        assert measured["victims_failed"] == 0
+    else:
+        assert measured["victims_failed"] >= 8
+        assert measured["victims_slowest_ms"] > isolation.POOL_WAIT_MS * 0.8
 
 
 def test_a_lost_row_fails_the_run(measuring, monkeypatch):

@@ -293,6 +293,7 @@ int harness_tear_down(void **state)
     if (harness->dispatcher != NULL)
         settle(harness);
     close_instance(harness);
+    free(harness->released);
     nftw(harness->folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
     free(harness);
     return 0;

@@ -79,12 +79,15 @@ unsigned harness_done_without_client(const struct harness *harness);
 /* --- whole steps: ask, run until done, give the outcome -----------------------------------------
  */
 
+/* With an asynchronous strategy again while it is UNAVAILABLE: a concert's gate opens when somebody
+ * asks. */
 enum resv_outcome reserve(struct harness *harness, struct request *request,
                           const struct resv_id *key, int64_t concert_id, int64_t member_id,
                           int64_t quantity);
 enum resv_outcome release(struct harness *harness, const struct resv_id *id);
 enum resv_outcome look_up(struct harness *harness, const struct resv_id *id,
                           struct resv_reservation *reservation);
+/* With an asynchronous strategy it also opens the gates, so that requests at once are sold to. */
 void reset(struct harness *harness, int64_t concerts, int64_t members, int64_t capacity);
 /* The concert as the catalog shows it; fails the test when there is none. */
 struct resv_concert get_concert(struct harness *harness, int64_t concert_id);

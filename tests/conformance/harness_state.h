@@ -25,6 +25,8 @@ struct harness {
     bool host_closed;
     bool idle;
     unsigned done_without_client;
+    struct resv_id *released; /* release accepted, its row not seen yet; see settle */
+    size_t released_count;
 
     /* In the dispatcher's place. */
     bool inside_strategy;

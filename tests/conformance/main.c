@@ -17,5 +17,6 @@ int main(int argc, char **argv)
     failed += run_release_tests();
     failed += run_lifecycle_tests();
     failed += run_catalog_tests();
+    failed += run_asynchronous_tests();
     return failed == 0 ? 0 : 1;
 }

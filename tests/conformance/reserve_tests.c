@@ -117,6 +117,7 @@ static void refusals_are_not_remembered(void **state)
     assert_int_equal(reserve(harness, &request, &key, 2, 1, 6), RESV_UNKNOWN_CONCERT);
     struct resv_concert concert = {.id = 1, .capacity = 6};
     assert_int_equal(update_concert(harness, &concert, RESV_CONCERT_CAPACITY), RESV_STORED);
+    settle(harness);
     assert_true(is_granted(reserve(harness, &request, &key, 1, 1, 6)));
     assert_false(request.reservation.replay);
 }
@@ -175,6 +176,7 @@ static void member_limit(void **state)
     reset(harness, 2, 3, 100);
     struct resv_concert concert = {.id = 1, .member_limit = 3};
     assert_int_equal(update_concert(harness, &concert, RESV_CONCERT_MEMBER_LIMIT), RESV_STORED);
+    settle(harness);
     assert_int_equal(reserve(harness, &request, NULL, 1, 1, 4), RESV_LIMIT);
     /* Over the limit and more than there is: either refusal is true. */
     enum resv_outcome outcome = reserve(harness, &request, NULL, 1, 1, RESV_INTEGER_MAX);
@@ -203,6 +205,7 @@ static void member_limit_holds_at_once(void **state)
     reset(harness, 1, MEMBERS, 100000);
     struct resv_concert concert = {.id = 1, .member_limit = 5};
     assert_int_equal(update_concert(harness, &concert, RESV_CONCERT_MEMBER_LIMIT), RESV_STORED);
+    settle(harness);
     int64_t seats[MEMBERS + 1] = {0};
     for (size_t i = 0; i < COUNT; i++)
         assert_true(request_reserve(harness, &requests[i], NULL, 1, (int64_t)(i % MEMBERS) + 1,

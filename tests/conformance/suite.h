@@ -7,5 +7,6 @@ int run_reserve_tests(void);
 int run_release_tests(void);
 int run_lifecycle_tests(void);
 int run_catalog_tests(void);
+int run_asynchronous_tests(void);
 
 #endif

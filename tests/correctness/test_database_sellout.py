@@ -9,11 +9,13 @@ import pytest
 from database_fixtures import HONEST
 from load import Client, Ledger, check_rows, look_up, take_answer
 from raw_http import make_request
+from redis_nodes import LOCK_NODES
 
 # Which resvd sell together.
 TOGETHER = [
     ["pessimistic"] * 2, ["pessimistic"] * 3, ["grouped"] * 2, ["grouped"] * 3,
-    ["pessimistic", "procedure", "grouped"],
+    ["pessimistic", "procedure", "grouped"], ["redlock"] * 3, ["redlock_off"] * 2,
+    ["redlock", "redlock_off", "grouped"],
 ]
 
 
@@ -47,10 +49,13 @@ def start_together(serve, database, kinds):
     """Patient enough that nobody is refused for having waited."""
     patient = {"server__operation_timeout_ms": 20000}
     link = {"pool_wait_ms": 15000, "pool_queue_max": 4096, "lock_wait_timeout_s": 15}
-    return [serve(database, kind, link=link, reset=None, **patient) for kind in kinds]
+    lock = {kind: {"strategy__redlock__wait_ms": 15000} for kind in LOCK_NODES}
+    return [serve(database, kind, link=link, reset=None, **lock.get(kind, {}), **patient)
+            for kind in kinds]
 
 
-@pytest.fixture(params=[["grouped"] * 2, ["pessimistic", "procedure", "grouped"]], ids=name)
+@pytest.fixture(params=[["grouped"] * 2, ["pessimistic", "procedure", "grouped"], ["redlock"] * 2],
+                ids=name)
 def servers(request, database, serve):
     return start_together(serve, database, request.param)
 
@@ -166,7 +171,7 @@ def test_every_kind_knows_what_another_has_sold(database, serve):
         for earlier in ids:
             assert server.ask("GET", f"/api/reservations/{earlier}").status == 200
         answer = server.ask("POST", "/api/reservations", {"concertId": 1, "memberId": 1},
-                            {"Idempotency-Key": f"key-{number // 3}"})
+                            {"Idempotency-Key": f"key-{number // len(HONEST)}"})
         assert answer.status == 201
         if answer.json()["id"] not in ids:
             ids.append(answer.json()["id"])

@@ -41,7 +41,7 @@ def buy(member_id: int) -> bytes:
 # --- deadlocks ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["embedded", *HONEST, "naive"])
+@pytest.mark.parametrize("kind", ["embedded", *HONEST, "redlock_off", "naive"])
 def test_hundred_at_once_on_hundred_seats(mariadb, serve, start, kind, capsys):
     database = Database(mariadb)
     sold_out = {"concerts": 1, "capacity": 100, "members": 100}
@@ -92,6 +92,7 @@ ISOLATION = [
     ("pessimistic", 0, range(8, 11)), ("pessimistic", 2, range(1)),
     ("procedure", 0, range(8, 11)), ("procedure", 2, range(1)),
     ("grouped", 0, range(1)), ("grouped", 2, range(1)),
+    ("redlock", 0, range(1)), ("redlock_off", 0, range(1)), ("redlock_off", 2, range(1)),
 ]
 
 

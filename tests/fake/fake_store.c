@@ -1,5 +1,5 @@
 /* The fake strategy's store: concerts, members and reservations in memory. See the header. */
-#include "fake_store.h"
+#include "fake_store_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,29 +8,6 @@
 #include "resvd/assert.h"
 
 #define INDEX_SIZE (2 * FAKE_RECORDS_MAX) /* a power of two */
-
-struct record {
-    struct resv_id id;
-    struct resv_reservation reservation;
-};
-
-struct stored_concert {
-    struct resv_concert concert; /* id 0: there is none with this number */
-    int64_t unremembered;        /* live seats that have no record */
-    bool counted_only;
-};
-
-struct fake_store {
-    struct stored_concert *concerts; /* concert n at [n - 1] */
-    int64_t concerts_max;
-    int64_t last_concert_id;
-    char **member_names; /* member n at [n - 1]; NULL: "Member n" */
-    int64_t member_names_max;
-    int64_t members_count;
-    uint32_t record_count;
-    uint32_t *record_index; /* INDEX_SIZE positions + 1, open addressing */
-    struct record *records;
-};
 
 /* --- reservations ----------------------------------------------------------------------------- */
 
@@ -47,7 +24,7 @@ static uint32_t *index_slot(const struct fake_store *store, const struct resv_id
     return &store->record_index[slot];
 }
 
-static struct record *record_find(const struct fake_store *store, const struct resv_id *id)
+struct record *fake_store_record(const struct fake_store *store, const struct resv_id *id)
 {
     uint32_t position = *index_slot(store, id);
     return position == 0 ? NULL : &store->records[position - 1];
@@ -55,7 +32,7 @@ static struct record *record_find(const struct fake_store *store, const struct r
 
 bool fake_store_has_record(const struct fake_store *store, const struct resv_op *op)
 {
-    return op->keyed && record_find(store, &op->id) != NULL;
+    return op->keyed && fake_store_record(store, &op->id) != NULL;
 }
 
 static bool record_add(struct fake_store *store, const struct resv_op *op)
@@ -76,7 +53,7 @@ static bool find_first_answer(const struct fake_store *store, struct resv_op *op
 {
     if (!op->keyed)
         return false;
-    const struct record *record = record_find(store, &op->id);
+    const struct record *record = fake_store_record(store, &op->id);
     if (record == NULL)
         return false;
     if (record->reservation.concert_id != op->concert_id ||
@@ -98,13 +75,14 @@ static int64_t live_seats_of_member(const struct fake_store *store, int64_t conc
     for (uint32_t i = 0; i < store->record_count; i++) {
         const struct resv_reservation *reservation = &store->records[i].reservation;
         if (reservation->concert_id == concert_id && reservation->member_id == member_id &&
-            reservation->status == RESV_STATUS_CONFIRMED)
+            (reservation->status == RESV_STATUS_CONFIRMED ||
+             reservation->status == RESV_STATUS_PENDING))
             seats += reservation->quantity;
     }
     return seats;
 }
 
-static struct stored_concert *concert_find(const struct fake_store *store, int64_t id)
+struct stored_concert *fake_store_concert(const struct fake_store *store, int64_t id)
 {
     if (id < 1 || id > store->last_concert_id || store->concerts[id - 1].concert.id == 0)
         return NULL;
@@ -113,7 +91,7 @@ static struct stored_concert *concert_find(const struct fake_store *store, int64
 
 bool fake_store_has_concert(const struct fake_store *store, int64_t concert_id)
 {
-    return concert_find(store, concert_id) != NULL;
+    return fake_store_concert(store, concert_id) != NULL;
 }
 
 static void fill_reservation(struct resv_op *op, enum resv_status status)
@@ -127,9 +105,10 @@ static void fill_reservation(struct resv_op *op, enum resv_status status)
 static enum resv_outcome reserve(struct fake_store *store, struct resv_op *op)
 {
     enum resv_outcome first;
-    if (find_first_answer(store, op, RESV_GRANTED, &first))
+    enum resv_outcome sold = store->asynchronous ? RESV_ACCEPTED : RESV_GRANTED;
+    if (find_first_answer(store, op, sold, &first))
         return first;
-    struct stored_concert *stored = concert_find(store, op->concert_id);
+    struct stored_concert *stored = fake_store_concert(store, op->concert_id);
     if (stored == NULL)
         return RESV_UNKNOWN_CONCERT;
     if (op->member_id < 1 || op->member_id > store->members_count)
@@ -139,15 +118,18 @@ static enum resv_outcome reserve(struct fake_store *store, struct resv_op *op)
         op->quantity >
             concert->member_limit - live_seats_of_member(store, op->concert_id, op->member_id))
         return RESV_LIMIT;
-    if (op->quantity > concert->capacity - concert->sold)
+    if (op->quantity > concert->capacity - concert->sold - stored->pending - stored->drift)
         return RESV_SOLD_OUT;
-    fill_reservation(op, RESV_STATUS_CONFIRMED);
+    fill_reservation(op, store->asynchronous ? RESV_STATUS_PENDING : RESV_STATUS_CONFIRMED);
     if (stored->counted_only && !op->keyed)
         stored->unremembered += op->quantity;
     else if (!record_add(store, op))
         return RESV_UNAVAILABLE;
-    concert->sold += op->quantity;
-    return RESV_GRANTED;
+    if (store->asynchronous)
+        stored->pending += op->quantity;
+    else
+        concert->sold += op->quantity;
+    return sold;
 }
 
 enum resv_outcome fake_store_run_scripted(struct fake_store *store, struct resv_op *op,
@@ -162,13 +144,13 @@ enum resv_outcome fake_store_run_scripted(struct fake_store *store, struct resv_
 
 static enum resv_outcome release(struct fake_store *store, const struct resv_op *op)
 {
-    struct record *record = record_find(store, &op->id);
+    struct record *record = fake_store_record(store, &op->id);
     if (record == NULL)
         return RESV_NOT_FOUND;
     if (record->reservation.status == RESV_STATUS_CANCELLED)
         return RESV_RELEASED;
     record->reservation.status = RESV_STATUS_CANCELLED;
-    struct stored_concert *stored = concert_find(store, record->reservation.concert_id);
+    struct stored_concert *stored = fake_store_concert(store, record->reservation.concert_id);
     if (stored != NULL)
         stored->concert.sold -= record->reservation.quantity;
     return RESV_RELEASED;
@@ -176,7 +158,7 @@ static enum resv_outcome release(struct fake_store *store, const struct resv_op 
 
 static enum resv_outcome look_up(const struct fake_store *store, struct resv_op *op)
 {
-    const struct record *record = record_find(store, &op->id);
+    const struct record *record = fake_store_record(store, &op->id);
     if (record == NULL)
         return RESV_NOT_FOUND;
     op->reservation = record->reservation;
@@ -212,7 +194,7 @@ static bool concert_add(struct fake_store *store, int64_t id, const struct resv_
 {
     if (!concerts_reserve(store, id))
         return false;
-    store->concerts[id - 1] = (struct stored_concert){.concert = *concert};
+    store->concerts[id - 1] = (struct stored_concert){.concert = *concert, .closed = store->gates};
     store->concerts[id - 1].concert.id = id;
     store->concerts[id - 1].concert.sold = 0;
     store->last_concert_id = id;
@@ -235,13 +217,14 @@ static enum resv_outcome create_concerts(struct fake_store *store, struct resv_o
 
 static enum resv_outcome update_concert(struct fake_store *store, struct resv_op *op)
 {
-    struct stored_concert *stored = concert_find(store, op->concert_id);
+    struct stored_concert *stored = fake_store_concert(store, op->concert_id);
     struct resv_concert *wanted = &op->catalog->concerts[0];
     unsigned fields = op->catalog->fields;
     if (stored == NULL)
         return RESV_NOT_FOUND;
     struct resv_concert *concert = &stored->concert;
-    if ((fields & RESV_CONCERT_CAPACITY) != 0 && wanted->capacity < concert->sold)
+    if ((fields & RESV_CONCERT_CAPACITY) != 0 &&
+        wanted->capacity < concert->sold + stored->pending + stored->drift)
         return RESV_CAPACITY_TOO_LOW;
     if ((fields & RESV_CONCERT_CAPACITY) != 0)
         concert->capacity = wanted->capacity;
@@ -259,7 +242,7 @@ static enum resv_outcome update_concert(struct fake_store *store, struct resv_op
 
 static enum resv_outcome get_concert(const struct fake_store *store, struct resv_op *op)
 {
-    const struct stored_concert *stored = concert_find(store, op->concert_id);
+    const struct stored_concert *stored = fake_store_concert(store, op->concert_id);
     if (stored == NULL)
         return RESV_NOT_FOUND;
     op->catalog->concerts = malloc(sizeof op->catalog->concerts[0]);
@@ -281,7 +264,7 @@ static enum resv_outcome list_concerts(const struct fake_store *store, struct re
     request->more = false;
     int64_t after = request->after_id < 0 ? 0 : request->after_id;
     for (int64_t id = after + 1; id <= store->last_concert_id; id++) {
-        const struct stored_concert *stored = concert_find(store, id);
+        const struct stored_concert *stored = fake_store_concert(store, id);
         if (stored == NULL)
             continue;
         if ((int64_t)request->count == request->limit) {
@@ -366,41 +349,6 @@ static bool refill(struct fake_store *store, int64_t concerts, int64_t members, 
     return true;
 }
 
-static enum resv_outcome audit(const struct fake_store *store, struct resv_op *op)
-{
-    struct resv_catalog_request *request = op->catalog;
-    struct resv_audit_line *lines =
-        calloc((size_t)store->last_concert_id + 1, sizeof request->audit[0]);
-    if (lines == NULL)
-        return RESV_UNAVAILABLE;
-    for (int64_t i = 0; i < store->last_concert_id; i++)
-        lines[i].live = store->concerts[i].unremembered;
-    for (uint32_t i = 0; i < store->record_count; i++) {
-        const struct resv_reservation *reservation = &store->records[i].reservation;
-        if (concert_find(store, reservation->concert_id) != NULL &&
-            reservation->status == RESV_STATUS_CONFIRMED)
-            lines[reservation->concert_id - 1].live += reservation->quantity;
-    }
-    request->audit_consistent = true;
-    request->audit_count = 0;
-    for (int64_t i = 0; i < store->last_concert_id; i++) {
-        const struct resv_concert *concert = &store->concerts[i].concert;
-        if (concert->id == 0)
-            continue;
-        struct resv_audit_line line = {.concert_id = concert->id,
-                                       .capacity = concert->capacity,
-                                       .sold = concert->sold,
-                                       .live = lines[i].live,
-                                       .stock = -1,
-                                       .pending = -1};
-        line.consistent = line.sold == line.live && line.sold >= 0 && line.sold <= line.capacity;
-        request->audit_consistent = request->audit_consistent && line.consistent;
-        lines[request->audit_count++] = line;
-    }
-    request->audit = lines;
-    return RESV_FOUND;
-}
-
 static enum resv_outcome reset(struct fake_store *store, const struct resv_op *op)
 {
     return refill(store, op->catalog->reset_concerts, op->catalog->reset_members,
@@ -433,19 +381,32 @@ enum resv_outcome fake_store_run(struct fake_store *store, struct resv_op *op)
     case RESV_OP_RESET:
         return reset(store, op);
     case RESV_OP_AUDIT:
-        return audit(store, op);
+        return fake_store_audit(store, op);
+    case RESV_OP_DEAD_LETTER_LIST:
+    case RESV_OP_DEAD_LETTER_RETRY:
+    case RESV_OP_RECONCILE:
+        break;
     }
-    RESV_ASSERT(op->kind <= RESV_OP_AUDIT);
+    RESV_ASSERT(false); /* fake_events.c has these */
     return RESV_UNAVAILABLE;
+}
+
+void fake_store_drift(struct fake_store *store, int64_t concert_id, int64_t seats)
+{
+    struct stored_concert *stored = fake_store_concert(store, concert_id);
+    if (stored != NULL)
+        stored->drift += seats;
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
 
-struct fake_store *fake_store_create(void)
+struct fake_store *fake_store_create(bool asynchronous, bool gates)
 {
     struct fake_store *store = calloc(1, sizeof *store);
     if (store == NULL)
         return NULL;
+    store->asynchronous = asynchronous;
+    store->gates = gates;
     store->records = calloc(FAKE_RECORDS_MAX, sizeof store->records[0]);
     store->record_index = calloc(INDEX_SIZE, sizeof store->record_index[0]);
     if (store->records == NULL || store->record_index == NULL ||
@@ -453,7 +414,7 @@ struct fake_store *fake_store_create(void)
         fake_store_destroy(store);
         return NULL;
     }
-    store->concerts[0].counted_only = true;
+    store->concerts[0].counted_only = !asynchronous;
     return store;
 }
 

@@ -25,8 +25,10 @@
 
 struct fake_store;
 
-/* NULL when out of memory. */
-struct fake_store *fake_store_create(void);
+/* NULL when out of memory. Asynchronous: RESERVE gives ACCEPTED and leaves the reservation PENDING,
+ * and its seats `pending`, for fake_events.c to apply; nothing is only counted. With gates a
+ * concert sells nothing until fake_events.c has opened its gate. */
+struct fake_store *fake_store_create(bool asynchronous, bool gates);
 void fake_store_destroy(struct fake_store *store);
 
 /* A keyed RESERVE whose id is remembered: a replay, or a key used for something else. */
@@ -34,12 +36,16 @@ bool fake_store_has_record(const struct fake_store *store, const struct resv_op 
 
 bool fake_store_has_concert(const struct fake_store *store, int64_t concert_id);
 
-/* Any kind of operation: does it, fills the result and says the outcome. */
+/* Any kind of operation but those that fake_events.c has: does it, fills the result and says the
+ * outcome. */
 enum resv_outcome fake_store_run(struct fake_store *store, struct resv_op *op);
 
 /* A scripted RESERVE with outcome GRANTED or ACCEPTED: remembers it without concert or member;
  * replays and reused keys are found as by fake_store_run. */
 enum resv_outcome fake_store_run_scripted(struct fake_store *store, struct resv_op *op,
                                           enum resv_outcome outcome);
+
+/* So many seats of the concert's stock are lost until it is reconciled. */
+void fake_store_drift(struct fake_store *store, int64_t concert_id, int64_t seats);
 
 #endif

@@ -5,5 +5,6 @@
 #include "resvd/strategy.h"
 
 extern const struct resv_strategy resv_strategy_fake;
+extern const struct resv_strategy resv_strategy_fake_async;
 
 #endif

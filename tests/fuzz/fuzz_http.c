@@ -111,7 +111,12 @@ static enum resv_outcome outcome_of(struct resv_op *op)
     case RESV_OP_CONCERT_GET:
     case RESV_OP_MEMBER_GET:
     case RESV_OP_CONCERT_UPDATE:
+    case RESV_OP_RECONCILE:
         return RESV_NOT_FOUND;
+    case RESV_OP_DEAD_LETTER_LIST:
+        return RESV_FOUND; /* a page with nothing on it */
+    case RESV_OP_DEAD_LETTER_RETRY:
+        return RESV_STORED;
     case RESV_OP_CONCERT_LIST:
     case RESV_OP_CONCERT_CREATE:
     case RESV_OP_MEMBER_CREATE:

@@ -8,5 +8,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from database_fixtures import *  # noqa: E402, F403
+from redis_fixtures import *  # noqa: E402, F403
 from resvd_fixtures import *  # noqa: E402, F403
 from strategy_fixtures import *  # noqa: E402, F403

@@ -14,8 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from redis_nodes import LOCK_NODES, prefix, shared_nodes
 from resvd_fixtures import finish, starter
-from resvd_process import Resvd, run_resvd
+from resvd_process import Resvd, run_resvd, wait_until
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
@@ -29,11 +30,14 @@ KINDS = {
     "pessimistic": ("pessimistic", {"strategy__pessimistic__form": "statements"}),
     "procedure": ("pessimistic", {"strategy__pessimistic__form": "procedure"}),
     "grouped": ("grouped", {}),
+    "redlock": ("redlock", {}),
+    "redlock_off": ("redlock", {"strategy__redlock__handoff": "off"}),
     "naive": ("naive", {}),
 }
-HONEST = ["pessimistic", "procedure", "grouped"]
+HONEST = ["pessimistic", "procedure", "grouped", "redlock"]
 
 STANDARD = {"concerts": 10, "capacity": 100, "members": 20}
+CONFIGURATION, UNREACHABLE = 78, 69  # exit codes
 LIVE = (1, 2)  # HELD, CONFIRMED in reservations.status
 numbers = itertools.count(1)
 
@@ -45,11 +49,15 @@ def require_strategy(name: str) -> None:
         pytest.skip(f"this resvd was built without the strategy {name}")
 
 
-def strategy_options(kind: str) -> dict:
-    """For Resvd(): which strategy, and its form."""
+def strategy_options(kind: str, database: Database | None = None) -> dict:
+    """For Resvd(): which strategy, and its form; locks are kept apart by the database's name."""
     strategy, options = KINDS[kind]
     require_strategy(strategy)
     more = {"arguments": ["--i-know-this-oversells"]} if strategy == "naive" else {}
+    if kind in LOCK_NODES:
+        more = shared_nodes(LOCK_NODES[kind]).options()
+    if kind in LOCK_NODES and database:
+        more["redis__key_prefix"] = prefix(database)
     return {"strategy": strategy, **options, **more}
 
 
@@ -138,13 +146,6 @@ class Database:
         wait_until(lambda: self.transactions_waiting() > 0, "resvd waits for a lock", timeout_s)
 
 
-def wait_until(condition, what: str, timeout_s: float = 10.0, pause_s: float = 0.02) -> None:
-    give_up = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < give_up, f"not within {timeout_s} s: {what}"
-        time.sleep(pause_s)
-
-
 def reserve(server: Resvd, concert_id: int = 1, member_id: int = 1, quantity: int = 1,
             key: str | None = None):
     body = {"concertId": concert_id, "memberId": member_id, "quantity": quantity}
@@ -229,11 +230,30 @@ def serve(request, tmp_path_factory):
 
     def function(database: Database, kind: str, reset: dict | None = STANDARD, link: dict | None = None,
                  **options) -> Resvd:
-        server = start(**database.options(**(link or {})), **strategy_options(kind),
-                       server__allow_reset="on", **options)
+        given = {**strategy_options(kind, database), "server__allow_reset": "on", **options}
+        server = start(**database.options(**(link or {})), **given)
         if reset is not None:
             server.reset(**reset)
         return server
 
     yield function
     finish(request.session, servers)
+
+
+@pytest.fixture
+def refused(start):
+    """refused(kind, code, *words, **options): the start fails with this code, and one line that has
+    all the words, and not the password. Gives the line."""
+
+    def function(kind: str, code: int, *words: str, **options) -> str:
+        given = {"server__start_timeout_ms": 1500, **strategy_options(kind), **options}
+        server = start(wait=False, **given)
+        assert server.wait_exit() == code, server.log()
+        for secret in (given.get("database__password"), given.get("redis__password")):
+            assert secret is None or secret not in server.log()
+        said = [line for line in server.log().splitlines() if line.startswith("resvd: ")]
+        assert len(said) == 1, server.log()
+        assert all(word in said[0] for word in words), (words, said[0])
+        return said[0]
+
+    return function

@@ -206,3 +206,10 @@ def run_resvd(*arguments: str, binary: str = "resvd", environment: dict | None =
         stdin=subprocess.DEVNULL,
         check=False,
     )
+
+
+def wait_until(condition, what: str, timeout_s: float = 10.0, pause_s: float = 0.02) -> None:
+    give_up = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < give_up, f"not within {timeout_s} s: {what}"
+        time.sleep(pause_s)

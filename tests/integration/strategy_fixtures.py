@@ -14,7 +14,7 @@ def shared_server(request, tmp_path_factory):
         options["binary"] = "resvd-fake"
     elif request.param != "embedded":
         database = Database(request.getfixturevalue("mariadb"))
-        options = {**database.options(), **strategy_options(request.param)}
+        options = {**database.options(), **strategy_options(request.param, database)}
     function, servers = starter(request, tmp_path_factory)
     server = function(server__allow_reset="on", **options)
     server.contents = database.contents if database else None

@@ -9,13 +9,21 @@ import threading
 import time
 
 import pytest
-from database_fixtures import HONEST, SMALL, Database, reserve, strategy_options, timed, wait_until
+from database_fixtures import (
+    CONFIGURATION,
+    HONEST,
+    SMALL,
+    UNREACHABLE,
+    Database,
+    reserve,
+    strategy_options,
+    timed,
+    wait_until,
+)
 from resvd_process import free_port
 from services import MariaDB, make_certificates
 
-CONFIGURATION, UNREACHABLE = 78, 69
 SECRET = "correct-horse-battery"
-QUICK_START = {"server__start_timeout_ms": 1500}
 
 
 @pytest.fixture(scope="module")
@@ -25,29 +33,12 @@ def secured(mariadb):
     return mariadb
 
 
-@pytest.fixture
-def refused(tmp_path, start):
-    """refused(kind, code, *words, **options): the start fails with this code, and one line that has
-    all the words. Gives the line."""
-
-    def function(kind: str, code: int, *words: str, password: str = SECRET, **options) -> str:
-        server = start(wait=False, **strategy_options(kind), **{**QUICK_START, **options})
-        assert server.wait_exit() == code, server.log()
-        assert password not in server.log()
-        said = [line for line in server.log().splitlines() if line.startswith("resvd: ")]
-        assert len(said) == 1, server.log()
-        assert all(word in said[0] for word in words), (words, said[0])
-        return said[0]
-
-    return function
-
-
 # --- logging in -----------------------------------------------------------------------------------
 
 
 def test_wrong_password(secured, database, refused):
     refused("pessimistic", CONFIGURATION, "[database] user and password", "careful",
-            **database.options(user="careful", password="guess-guess"), password="guess-guess")
+            **database.options(user="careful", password="guess-guess"))
 
 
 def test_no_password(secured, database, refused):

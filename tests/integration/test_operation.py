@@ -206,6 +206,11 @@ def test_readiness_follows_the_backends(start_fake):
             assert problem["components"][0]["name"] == "script"
             assert problem["components"][0]["state"] == "down"
             assert fake.admin("GET", "/livez").status == 200
+            connection.send(reserve(126))  # down, but what is left suffices
+            assert connection.read().status == 201
+            ready = fake.admin("GET", "/readyz?verbose")
+            assert ready.status == 200
+            assert ready.json()["components"][0]["state"] == "missed"
             connection.send(reserve(125))
             assert connection.read().status == 201
             component = fake.admin("GET", "/readyz?verbose").json()["components"][0]

@@ -7,12 +7,14 @@ from __future__ import annotations
 import json
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from database_fixtures import require_strategy
 from resvd_process import run_resvd
 
 SECRET = "hunter2"
+CONFIG = Path(__file__).resolve().parents[2] / "config"
 ASIDE = ("--server.listen=127.0.0.1:0", "--server.admin_listen=127.0.0.1:0")
 
 
@@ -31,7 +33,7 @@ def wait_log(server, text: str) -> None:
 # --- --check-config -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("strategy", ["pessimistic", "grouped"])
+@pytest.mark.parametrize("strategy", ["pessimistic", "grouped", "redlock"])
 @pytest.mark.parametrize(("flags", "word"), [
     (["pool_min=9", "pool_max=3"], "pool_min"),
     (["reconnect_min_ms=900", "reconnect_max_ms=100"], "reconnect_min_ms"),
@@ -47,7 +49,7 @@ def test_check_config_asks_the_strategy(strategy, flags, word):
     assert (started.returncode, started.stderr) == (78, checked.stderr)
 
 
-@pytest.mark.parametrize("strategy", ["embedded", "pessimistic", "grouped", "naive"])
+@pytest.mark.parametrize("strategy", ["embedded", "pessimistic", "grouped", "naive", "redlock"])
 def test_check_config_opens_nothing(strategy, tmp_path):
     """No file, no server."""
     require_strategy(strategy)
@@ -56,6 +58,16 @@ def test_check_config_opens_nothing(strategy, tmp_path):
     assert (checked.returncode, checked.stderr) == (0, "")
     assert checked.stdout == f"configuration is good; strategy {strategy}\n"
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("path", sorted(CONFIG.glob("*.conf")), ids=lambda path: path.stem)
+def test_examples_are_good(path):
+    """The file of a strategy has its name; resvd.conf is the defaults."""
+    strategy = "embedded" if path.stem == "resvd" else path.stem
+    require_strategy(strategy)
+    checked = run_resvd("--check-config", "-c", str(path))
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert checked.stdout == f"configuration is good; strategy {strategy}\n"
 
 
 def test_unknown_strategy_says_where(tmp_path):

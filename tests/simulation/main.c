@@ -21,7 +21,8 @@ static const char usage[] =
     "  --first N          the first of them; default: by the clock\n"
     "  --seed N           this one seed\n"
     "  --trace            prints what happens (with --seed)\n"
-    "  --strategy NAME    grouped, pessimistic, procedure, naive, or all (all: without naive)\n"
+    "  --strategy NAME    grouped, pessimistic, procedure, redlock, mixed (processes of all of\n"
+    "                     these), naive, or all (all: without naive)\n"
     "  --file PATH        the seeds in this file, one at the beginning of each line\n"
     "  --twice            each seed twice: both must be the same\n"
     "  --fault NAME       with this fault put back (resvd-simulate-faults)\n"
@@ -122,14 +123,14 @@ static bool run_seed(const struct settings *settings, const struct sim_variant *
     current_seed = seed;
     current_variant = variant->name;
     enum sim_trace_mode trace = settings->twice ? SIM_TRACE_HASH : settings->trace;
-    struct sim_result result = sim_run(variant->strategy, variant->form, seed, trace);
+    struct sim_result result = sim_run(variant, seed, trace);
     totals->schedules++;
     totals->events += result.events;
     totals->requests += result.requests;
     for (size_t i = 0; i < RESV_OUTCOME_COUNT; i++)
         totals->outcomes[i] += result.outcomes[i];
     if (settings->twice && !result.failed) {
-        struct sim_result again = sim_run(variant->strategy, variant->form, seed, trace);
+        struct sim_result again = sim_run(variant, seed, trace);
         if (again.failed || again.hash != result.hash) {
             result.failed = true;
             snprintf(result.failure, sizeof result.failure, "the second run was another one");
@@ -268,6 +269,8 @@ static bool is_strategy(const char *text)
     if (strcmp(text, "all") == 0 || sim_variant_find(text) != NULL)
         return true;
     fprintf(stderr, "resvd-simulate: there is no strategy '%s' here\n", text);
+    if (sim_variants_missing() != NULL)
+        fprintf(stderr, "resvd-simulate: %s\n", sim_variants_missing());
     return false;
 }
 
@@ -341,6 +344,8 @@ int main(int count, char **arguments)
         return faults_table(settings.table_seconds) > 0 ? 1 : 0;
     signal(SIGABRT, died);
     signal(SIGSEGV, died);
+    if (strcmp(settings.strategy, "all") == 0 && sim_variants_missing() != NULL)
+        printf("# %s\n", sim_variants_missing());
     struct totals totals = {.began = now_seconds(), .shown = now_seconds()};
     int failed = settings.file != NULL ? run_file(&settings, &totals) : run_new(&settings, &totals);
     if (!settings.one) {

@@ -103,6 +103,8 @@ static enum step_end write(struct sim_connection *connection, struct database_ca
     tables_insert(connection, record, &call->reservation,
                   *connection->packet->requests[connection->packet->at]);
     concert->now.sold += call->row.quantity;
+    if (!RESV_FAULT(fence_left_alone))
+        concert->fence_now++;
     return next_phase(connection);
 }
 

@@ -16,6 +16,7 @@ struct sim_catalog_call {
     struct sim_event event; /* going out, then coming back */
     bool done;
     bool wrote;
+    bool committed; /* and waits until that is on disk */
     int64_t changed_concert;
     enum resv_outcome outcome;
 };
@@ -86,6 +87,10 @@ static void take_fields(struct resv_concert *concert, const struct resv_concert 
 static void update(struct sim_catalog_call *call)
 {
     struct sim_connection *connection = call->connection;
+    if (call->committed) {
+        finish(call, RESV_STORED);
+        return;
+    }
     struct resv_concert *wanted = &call->op->catalog->concerts[0];
     struct sim_concert *concert = tables_concert(connection->server, call->op->concert_id);
     if (concert == NULL) {
@@ -111,12 +116,16 @@ static void update(struct sim_catalog_call *call)
               "catalog: concert %lld has capacity %lld, limit %lld", (long long)concert->now.id,
               (long long)concert->now.capacity, (long long)concert->now.member_limit);
     *wanted = concert->now;
+    if (call->op->catalog->fields & (RESV_CONCERT_CAPACITY | RESV_CONCERT_MEMBER_LIMIT))
+        concert->fence_now++;
     connection->wrote = true;
     call->wrote = true;
     call->changed_concert = concert->now.id;
     tables_commit(connection);
-    log_flush_all(connection->server);
-    finish(call, RESV_STORED);
+    call->committed = true;
+    connection->flushing = !log_is_durable(connection->server, connection->committed_at);
+    if (!connection->flushing)
+        finish(call, RESV_STORED);
 }
 
 static void create(struct sim_catalog_call *call)
@@ -142,6 +151,7 @@ static void reset(struct sim_catalog_call *call)
     const struct resv_catalog_request *request = call->op->catalog;
     const struct resv_concert concert = {.capacity = request->reset_capacity};
     tables_reset(server);
+    server->epoch++;
     for (int64_t i = 0; i < request->reset_concerts; i++)
         tables_add_concert(server, &concert);
     for (int64_t i = 0; i < request->reset_members; i++)
@@ -218,6 +228,9 @@ void catalog_work(struct sim_catalog_call *call)
     case RESV_OP_RESERVE:
     case RESV_OP_RELEASE:
     case RESV_OP_LOOKUP:
+    case RESV_OP_DEAD_LETTER_LIST:
+    case RESV_OP_DEAD_LETTER_RETRY:
+    case RESV_OP_RECONCILE:
         RESV_ASSERT(!"not an operation of the simulated catalog");
         break;
     }

@@ -75,12 +75,33 @@ static void check_row(struct sim_checker *checker, const struct sim_record *row,
 static void check_concert(struct sim_checker *checker, const struct sim_concert *concert)
 {
     const struct resv_concert *now = &concert->committed;
-    if (now->sold != concert->live)
-        VIOLATION(checker, "concert %lld: sold is %lld, but %lld seats are in live rows",
-                  (long long)now->id, (long long)now->sold, (long long)concert->live);
-    else if (concert->live > now->capacity)
+    if (concert->live > now->capacity)
         VIOLATION(checker, "concert %lld is oversold: %lld seats of %lld", (long long)now->id,
                   (long long)concert->live, (long long)now->capacity);
+    else if (now->sold != concert->live)
+        VIOLATION(checker, "concert %lld: sold is %lld, but %lld seats are in live rows",
+                  (long long)now->id, (long long)now->sold, (long long)concert->live);
+}
+
+/* The rule of database.h: after less can be sold than before, the fence is higher; and a token was
+ * above all fences that were there. Compared with the concert as the history has it last. */
+static void check_fence(struct sim_checker *checker, const struct sim_concert *concert)
+{
+    const struct resv_concert *now = &concert->committed;
+    struct sim_seen last;
+    if (!history_last(checker, now->id, &last))
+        return;
+    bool less =
+        now->sold > last.sold || now->capacity < last.capacity || now->member_limit != last.limit;
+    if (concert->fence < last.fence)
+        VIOLATION(checker, "concert %lld: its fence goes back, from %lld to %lld",
+                  (long long)now->id, (long long)last.fence, (long long)concert->fence);
+    else if (concert->token != 0 && last.fence >= concert->token)
+        VIOLATION(checker, "concert %lld: seats are taken with token %lld, the fence was %lld",
+                  (long long)now->id, (long long)concert->token, (long long)last.fence);
+    else if (less && !concert->overwritten && concert->fence == last.fence)
+        VIOLATION(checker, "concert %lld: less can be sold than before, its fence is still %lld",
+                  (long long)now->id, (long long)concert->fence);
 }
 
 /* The limit cannot change while a transaction has the concert's lock. */
@@ -104,6 +125,11 @@ void checker_committed(struct sim_checker *checker, struct sim_connection *conne
         return;
     struct sim_server *server = connection->server;
     uint64_t now_ns = checker->world->schedule.now_ns;
+    for (const struct sim_hold *hold = connection->holds; hold != NULL;
+         hold = hold->next_of_connection) {
+        if (hold->exclusive && hold->lock->concert != NULL)
+            check_fence(checker, hold->lock->concert);
+    }
     for (const struct sim_record *row = connection->rows; row != NULL;
          row = row->transaction_next) {
         const struct sim_concert *concert = tables_concert(server, row->content.concert_id);
@@ -296,6 +322,29 @@ static const char *untrue_other(struct sim_checker *checker, const struct sim_re
     return "that is no answer to this";
 }
 
+/* Who waits 2 s, while a few others have the lock for some milliseconds each, gets it. */
+static const char *untrue_probe(const struct sim_checker *checker,
+                                const struct sim_request *request, enum resv_outcome outcome)
+{
+    const struct sim_scenario *scenario = &checker->world->scenario;
+    uint64_t took_ns = checker->world->schedule.now_ns - request->submitted_ns;
+    bool about_seats = outcome == RESV_GRANTED || outcome == RESV_SOLD_OUT || outcome == RESV_LIMIT;
+    switch (request->probe) {
+    case PROBE_NONE:
+        break;
+    case PROBE_FREE:
+        return about_seats || (outcome == RESV_CONTENDED && scenario->wait_ms < 2000)
+                   ? NULL
+                   : "nothing was wrong any more";
+    case PROBE_LOCKED:
+        if (outcome != RESV_CONTENDED)
+            return "somebody else had the lock";
+        return took_ns > (scenario->wait_ms + 100) * NS_PER_MS ? "the wait was over long before"
+                                                               : NULL;
+    }
+    return NULL;
+}
+
 void checker_answered(struct sim_checker *checker, struct sim_request *request,
                       enum resv_outcome outcome)
 {
@@ -307,6 +356,8 @@ void checker_answered(struct sim_checker *checker, struct sim_request *request,
     const char *untrue = request->kind == RESV_OP_RESERVE
                              ? untrue_reserve(checker, request, outcome)
                              : untrue_other(checker, request, outcome);
+    if (untrue == NULL)
+        untrue = untrue_probe(checker, request, outcome);
     if (untrue != NULL)
         VIOLATION(checker, "request %" PRIu64 " (%s %s) is told %s, which is not true: %s",
                   request->serial, sim_kind_text(request->kind), sim_id_text(&request->id),

@@ -1,7 +1,8 @@
 /* The checker: knows the whole truth, and holds every answer and every commit against it.
  *
  *   at each commit     sold == seats of live rows <= capacity, no row for a request that was told
- *                      that nothing was taken
+ *                      that nothing was taken; less can be sold than before only with a higher
+ *                      fence, and a token was above it
  *   at each answer     it is true: now and on disk (granted, released), or at some instant since it
  *                      was asked (sold out, limit, unknown, looked up)
  */
@@ -13,6 +14,13 @@
 #include <stdint.h>
 
 #include "sim_server.h"
+
+/* What the checker itself asks in the end, when all is well: the answer is known. */
+enum request_probe {
+    PROBE_NONE,
+    PROBE_FREE,   /* nobody else holds anything for long: it is about seats */
+    PROBE_LOCKED, /* somebody who has died has the lock: contended, when the wait is over */
+};
 
 /* One attempt of somebody at something, as the checker remembers it for the whole schedule. */
 struct sim_request {
@@ -30,6 +38,7 @@ struct sim_request {
     bool discarded; /* its process died: nobody heard the answer */
     enum resv_outcome outcome;
     unsigned doubts; /* runs with its COMMIT whose answer was lost */
+    enum request_probe probe;
 };
 
 struct sim_checker {
@@ -64,6 +73,14 @@ void checker_final(struct sim_checker *checker);
 /* sim_history.c: what was committed when. */
 void history_note(struct sim_checker *checker, const struct sim_concert *concert,
                   int64_t member_id);
+/* The concert as it was noted last. False: never. */
+struct sim_seen {
+    int64_t capacity;
+    int64_t sold;
+    int64_t limit;
+    int64_t fence;
+};
+bool history_last(const struct sim_checker *checker, int64_t concert_id, struct sim_seen *last);
 /* At some instant since then, fewer than so many seats were free. */
 bool history_was_short(const struct sim_checker *checker, int64_t concert_id, int64_t quantity,
                        uint64_t since_ns);

@@ -7,9 +7,7 @@
 /* From `at_ns` until the next one. */
 struct moment {
     uint64_t at_ns;
-    int64_t capacity;
-    int64_t sold;
-    int64_t limit;
+    struct sim_seen concert;
     int64_t member_id; /* whose seats changed; 0 for nobody's */
     int64_t member_live;
 };
@@ -45,12 +43,22 @@ void history_note(struct sim_checker *checker, const struct sim_concert *concert
     }
     history->moments[history->count++] = (struct moment){
         .at_ns = checker->world->schedule.now_ns,
-        .capacity = concert->committed.capacity,
-        .sold = concert->committed.sold,
-        .limit = concert->committed.member_limit,
+        .concert = {.capacity = concert->committed.capacity,
+                    .sold = concert->committed.sold,
+                    .limit = concert->committed.member_limit,
+                    .fence = concert->fence},
         .member_id = member_id,
         .member_live = member_id != 0 ? tables_member_live(concert, member_id) : 0,
     };
+}
+
+bool history_last(const struct sim_checker *checker, int64_t concert_id, struct sim_seen *last)
+{
+    const struct checker_history *history = history_of(checker, concert_id);
+    if (history == NULL || history->count == 0)
+        return false;
+    *last = history->moments[history->count - 1].concert;
+    return true;
 }
 
 /* The state that was there at that time, or 0. */
@@ -69,7 +77,8 @@ bool history_was_short(const struct sim_checker *checker, int64_t concert_id, in
     if (history == NULL)
         return false;
     for (size_t i = moment_at(history, since_ns); i < history->count; i++) {
-        if (history->moments[i].capacity - history->moments[i].sold < quantity)
+        const struct sim_seen *concert = &history->moments[i].concert;
+        if (concert->capacity - concert->sold < quantity)
             return true;
     }
     return false;
@@ -87,7 +96,8 @@ bool history_was_over_limit(const struct sim_checker *checker, int64_t concert_i
         const struct moment *moment = &history->moments[i];
         if (moment->member_id == member_id)
             live = moment->member_live;
-        if (i >= begin && moment->limit != RESV_NO_MEMBER_LIMIT && live + quantity > moment->limit)
+        int64_t limit = moment->concert.limit;
+        if (i >= begin && limit != RESV_NO_MEMBER_LIMIT && live + quantity > limit)
             return true;
     }
     return false;

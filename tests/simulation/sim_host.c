@@ -27,6 +27,11 @@ uint64_t resv_host_start_deadline_ns(struct resv_host *host)
     return host->start_deadline_ns;
 }
 
+enum resv_role resv_host_role(struct resv_host *host)
+{
+    return host->role;
+}
+
 static void arm(struct resv_host *host)
 {
     struct resv_timer *first = timer_heap_first(&host->timers);
@@ -208,7 +213,9 @@ static const char *setting_of(struct resv_host *host, const struct resv_option_t
                               size_t index, enum resv_option_type type)
 {
     RESV_ASSERT(index < table->count && table->options[index].type == type);
-    const char *text = scenario_setting(&host->world->scenario, table->options[index].key);
+    const char *key = table->options[index].key;
+    const char *text =
+        strcmp(key, "form") == 0 ? host->form : scenario_setting(&host->world->scenario, key);
     return text != NULL ? text : table->options[index].default_text;
 }
 
@@ -245,6 +252,16 @@ size_t resv_option_choice(struct resv_host *host, const struct resv_option_table
         RESV_ASSERT(table->options[index].choices[choice] != NULL);
     }
     return choice;
+}
+
+bool resv_option_property(struct resv_host *host, const struct resv_option_table *table,
+                          size_t position, struct resv_property *property)
+{
+    (void)host;
+    (void)position;
+    (void)property;
+    RESV_ASSERT(table->properties != NULL);
+    return false;
 }
 
 void resv_metric_add(struct resv_host *host, const struct resv_metric_table *table, size_t index,
@@ -300,6 +317,8 @@ void sim_host_close(struct resv_host *host)
         world_violation(host->world, "%s: a deferred call is queued after close", host->who);
     if (host->link != NULL)
         world_violation(host->world, "%s: the link is there after close", host->who);
+    if (host->redis_links != NULL)
+        world_violation(host->world, "%s: a Redis link is there after close", host->who);
     schedule_cancel(&host->world->schedule, &host->timers_due);
     schedule_cancel(&host->world->schedule, &host->flush);
     timer_heap_free(&host->timers);

@@ -11,6 +11,7 @@
 
 struct database_link;
 struct database_step;
+struct redis_link;
 
 /* What the process is told; `request_of` may be NULL. */
 struct sim_host_events {
@@ -28,9 +29,11 @@ struct sim_host_events {
 
 struct resv_host {
     struct sim_world *world;
+    const char *form; /* of the strategy; NULL for the default */
     char who[16];
     uint64_t held_until_ns; /* the process is paused */
     struct sim_host_events events;
+    enum resv_role role;
     uint64_t start_deadline_ns;
     uint64_t clock_ahead_ns;
     int64_t wall_ahead_ms;
@@ -39,7 +42,8 @@ struct resv_host {
     struct resv_deferred *deferred_first;
     struct resv_deferred **deferred_last;
     struct sim_event flush;
-    struct database_link *link; /* the one that was made on it */
+    struct database_link *link;     /* the one that was made on it */
+    struct redis_link *redis_links; /* by next */
 };
 
 void sim_host_open(struct resv_host *host, struct sim_world *world, const char *who,

@@ -125,14 +125,33 @@ void link_set_up(struct database_link *link, bool up)
         link->events.up_changed(link->events.data);
 }
 
+/* Where the pool is full of sessions that nobody uses, one makes place for the try. */
+static void make_place(struct database_link *link)
+{
+    struct database_session *session = link->sessions;
+    if (link->session_counts[DATABASE_SALES] < link->session_max[DATABASE_SALES])
+        return;
+    while (session != NULL && (session->pool != DATABASE_SALES || session->state != SESSION_IDLE))
+        session = session->next;
+    if (session != NULL)
+        session_free(session);
+}
+
 static void reconnect(struct sim_event *event)
 {
     struct database_link *link = event->data;
+    if (!link->up && !link->dead && link->opened)
+        make_place(link);
     if (!link->up && !link->dead && link->opened &&
         link->session_counts[DATABASE_SALES] < link->session_max[DATABASE_SALES])
         session_connect(link, DATABASE_SALES);
     else if (!link->up)
         schedule_after(&link->world->schedule, &link->reconnect, 100 * NS_PER_MS);
+}
+
+uint64_t database_link_sessions_connected(const struct database_link *link)
+{
+    return link->sessions_connected;
 }
 
 bool database_link_is_up(const struct database_link *link)

@@ -78,9 +78,10 @@ static void want_new(struct sim_load *load, struct sim_request *request)
     request->keyed = chance_of(&world->chance, world->scenario.keyed);
     request->id = new_id(load);
     request->concert_id = some_concert(world);
-    request->member_id = chance_of(&world->chance, world->scenario.nobody)
-                             ? members + chance_between(&world->chance, 1, 2)
-                             : chance_between(&world->chance, 1, members);
+    request->member_id =
+        chance_of(&world->chance, world->scenario.nobody + world->scenario.strangers)
+            ? members + chance_between(&world->chance, 1, 2)
+            : chance_between(&world->chance, 1, members);
     request->quantity = some_quantity(world);
 }
 
@@ -136,6 +137,10 @@ static struct resv_catalog_request *want_catalog(struct sim_load *load, struct s
     struct resv_concert *concert = calloc(1, sizeof *concert);
     RESV_ASSERT(catalog != NULL && concert != NULL);
     uint64_t kind = chance_below(&world->chance, 10);
+    if (chance_of(&world->chance, world->scenario.new_limits)) {
+        kind = 6;
+        concert->member_limit = chance_between(&world->chance, 0, 1);
+    }
     catalog->count = 1;
     catalog->concerts = concert;
     concert->capacity = chance_between(&world->chance, 0, world->scenario.capacity_max * 2);
@@ -229,6 +234,23 @@ struct sim_load *load_create(struct sim_world *world)
 bool load_is_over(const struct sim_load *load)
 {
     return load->left == 0;
+}
+
+void load_probe(struct sim_load *load, enum request_probe probe)
+{
+    struct sim_world *world = load->world;
+    for (struct sim_process *process = world->processes; process != NULL; process = process->next) {
+        if (!process_accepts(process))
+            continue;
+        struct sim_request *request = checker_request(world->checker);
+        request->kind = RESV_OP_RESERVE;
+        request->id = new_id(load);
+        request->concert_id = 1;
+        request->member_id = 1;
+        request->quantity = 1;
+        request->probe = probe;
+        process_submit(process, request, NULL);
+    }
 }
 
 void load_free(struct sim_load *load)

@@ -4,10 +4,14 @@
 
 #include <stdbool.h>
 
+#include "sim_checker.h"
 #include "sim_world.h"
 
 struct sim_load *load_create(struct sim_world *world);
 bool load_is_over(const struct sim_load *load);
+/* Everything is well again: somebody asks for a seat of the first concert at each process that is
+ * ready. Nobody else asks. */
+void load_probe(struct sim_load *load, enum request_probe probe);
 void load_free(struct sim_load *load);
 
 #endif

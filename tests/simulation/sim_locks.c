@@ -200,7 +200,7 @@ void lock_stop_waiting(struct sim_connection *connection)
     serve_waiters(lock);
 }
 
-void lock_release(struct sim_connection *connection, struct sim_lock *lock)
+void lock_let_go(struct sim_connection *connection, struct sim_lock *lock)
 {
     struct sim_hold *held = find_hold(connection, lock);
     if (held == NULL)
@@ -221,5 +221,5 @@ void lock_release(struct sim_connection *connection, struct sim_lock *lock)
 void lock_release_all(struct sim_connection *connection)
 {
     while (connection->holds != NULL)
-        lock_release(connection, connection->holds->lock);
+        lock_let_go(connection, connection->holds->lock);
 }

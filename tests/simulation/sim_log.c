@@ -22,6 +22,13 @@ struct row_change {
 struct concert_change {
     struct sim_concert *concert;
     struct resv_concert before;
+    int64_t fence_before;
+};
+
+struct position_change {
+    struct sim_position *position;
+    bool existed;
+    int64_t offset_before;
 };
 
 /* One that is not on disk yet. */
@@ -32,12 +39,15 @@ struct sim_commit {
     size_t rows_count;
     struct concert_change *concerts;
     size_t concerts_count;
+    struct position_change *positions;
+    size_t positions_count;
 };
 
 static void free_commit(struct sim_commit *commit)
 {
     free(commit->rows);
     free(commit->concerts);
+    free(commit->positions);
     free(commit);
 }
 
@@ -124,8 +134,27 @@ static void note_concerts(struct sim_commit *commit, const struct sim_connection
          hold = hold->next_of_connection) {
         struct sim_concert *concert = hold->lock->concert;
         if (hold->exclusive && concert != NULL)
-            commit->concerts[commit->concerts_count++] =
-                (struct concert_change){.concert = concert, .before = concert->committed};
+            commit->concerts[commit->concerts_count++] = (struct concert_change){
+                .concert = concert, .before = concert->committed, .fence_before = concert->fence};
+    }
+}
+
+static void note_positions(struct sim_commit *commit, const struct sim_connection *connection)
+{
+    size_t count = 0;
+    for (const struct sim_hold *hold = connection->holds; hold != NULL;
+         hold = hold->next_of_connection)
+        count += hold->lock->position != NULL;
+    commit->positions = calloc(count + 1, sizeof commit->positions[0]);
+    RESV_ASSERT(commit->positions != NULL);
+    for (const struct sim_hold *hold = connection->holds; hold != NULL;
+         hold = hold->next_of_connection) {
+        struct sim_position *position = hold->lock->position;
+        if (position != NULL) /* nobody shares them */
+            commit->positions[commit->positions_count++] =
+                (struct position_change){.position = position,
+                                         .existed = position->exists,
+                                         .offset_before = position->next_offset};
     }
 }
 
@@ -137,6 +166,7 @@ void log_commit(struct sim_connection *connection)
     commit->position = ++server->log.end;
     note_rows(commit, connection);
     note_concerts(commit, connection);
+    note_positions(commit, connection);
     commit->older = server->log.commits;
     server->log.commits = commit;
     connection->committed_at = commit->position;
@@ -151,6 +181,12 @@ static void take_back(struct sim_server *server, const struct sim_commit *commit
         struct sim_concert *concert = commit->concerts[i].concert;
         concert->committed = commit->concerts[i].before;
         concert->now = concert->committed;
+        concert->fence = concert->fence_now = commit->concerts[i].fence_before;
+    }
+    for (size_t i = 0; i < commit->positions_count; i++) {
+        const struct position_change *change = &commit->positions[i];
+        change->position->exists = change->position->exists_now = change->existed;
+        change->position->next_offset = change->position->next_now = change->offset_before;
     }
     for (size_t i = 0; i < commit->rows_count; i++) {
         const struct row_change *change = &commit->rows[i];

@@ -55,6 +55,26 @@ struct sim_packet *packet_copy(const struct database_step *steps, size_t count)
             packet->requests[i] = calloc(step->insert.count, sizeof packet->requests[i][0]);
             RESV_ASSERT(packet->requests[i] != NULL);
             break;
+        case DATABASE_INSERT_EVENTS:
+            step->events.rows =
+                copy_of(step->events.rows, step->events.count, sizeof step->events.rows[0]);
+            packet->requests[i] = calloc(step->events.count, sizeof packet->requests[i][0]);
+            RESV_ASSERT(packet->requests[i] != NULL);
+            break;
+        case DATABASE_READ_POSITION:
+        case DATABASE_LOCK_POSITION:
+        case DATABASE_MOVE_POSITION:
+            step->position.topic =
+                copy_of(step->position.topic, strlen(step->position.topic) + 1, 1);
+            break;
+        case DATABASE_READ_ALL_MEMBER_SEATS:
+            step->member_page.items = copy_of(step->member_page.items, step->member_page.room,
+                                              sizeof step->member_page.items[0]);
+            break;
+        case DATABASE_READ_CONCERTS:
+            step->concert_page.items = copy_of(step->concert_page.items, step->concert_page.room,
+                                               sizeof step->concert_page.items[0]);
+            break;
         case DATABASE_CANCEL_RESERVATION:
         case DATABASE_CALL_RESERVE:
             packet->requests[i] = calloc(1, sizeof packet->requests[i][0]);
@@ -71,6 +91,7 @@ struct sim_packet *packet_copy(const struct database_step *steps, size_t count)
         case DATABASE_WRITE_SOLD:
         case DATABASE_GIVE_BACK_SEATS:
         case DATABASE_SYNC:
+        case DATABASE_READ_EPOCH:
             break;
         }
     }
@@ -121,9 +142,70 @@ void packet_results(const struct sim_packet *packet, struct database_step *steps
         case DATABASE_INSERT_RESERVATIONS:
         case DATABASE_GIVE_BACK_SEATS:
         case DATABASE_SYNC:
+        case DATABASE_INSERT_EVENTS:
+        case DATABASE_MOVE_POSITION:
+            break;
+        case DATABASE_READ_POSITION:
+        case DATABASE_LOCK_POSITION:
+            to->position.epoch = from->position.epoch;
+            to->position.found = from->position.found;
+            to->position.next_offset = from->position.next_offset;
+            break;
+        case DATABASE_READ_EPOCH:
+            to->epoch = from->epoch;
+            break;
+        case DATABASE_READ_ALL_MEMBER_SEATS:
+            to->member_page.count = from->member_page.count;
+            memcpy(to->member_page.items, from->member_page.items,
+                   from->member_page.count * sizeof from->member_page.items[0]);
+            break;
+        case DATABASE_READ_CONCERTS:
+            to->concert_page.count = from->concert_page.count;
+            memcpy(to->concert_page.items, from->concert_page.items,
+                   from->concert_page.count * sizeof from->concert_page.items[0]);
             break;
         }
     }
+}
+
+/* What packet_copy has copied for the step, or NULL. */
+static const void *copied(const struct database_step *step)
+{
+    switch (step->kind) {
+    case DATABASE_READ_RESERVATIONS:
+        return step->reservations.items;
+    case DATABASE_READ_MEMBERS:
+    case DATABASE_READ_MEMBER_SEATS:
+        return step->members.items;
+    case DATABASE_INSERT_RESERVATIONS:
+        return step->insert.rows;
+    case DATABASE_INSERT_EVENTS:
+        return step->events.rows;
+    case DATABASE_READ_POSITION:
+    case DATABASE_LOCK_POSITION:
+    case DATABASE_MOVE_POSITION:
+        return step->position.topic;
+    case DATABASE_READ_ALL_MEMBER_SEATS:
+        return step->member_page.items;
+    case DATABASE_READ_CONCERTS:
+        return step->concert_page.items;
+    case DATABASE_BEGIN:
+    case DATABASE_COMMIT:
+    case DATABASE_ROLLBACK:
+    case DATABASE_END_SESSION:
+    case DATABASE_READ_CONCERT:
+    case DATABASE_LOCK_CONCERT:
+    case DATABASE_TAKE_SEATS:
+    case DATABASE_TAKE_SEATS_OR_FAIL:
+    case DATABASE_WRITE_SOLD:
+    case DATABASE_CANCEL_RESERVATION:
+    case DATABASE_GIVE_BACK_SEATS:
+    case DATABASE_CALL_RESERVE:
+    case DATABASE_SYNC:
+    case DATABASE_READ_EPOCH:
+        break;
+    }
+    return NULL;
 }
 
 void packet_free(struct sim_packet *packet)
@@ -132,12 +214,7 @@ void packet_free(struct sim_packet *packet)
         return;
     for (size_t i = 0; i < packet->count; i++) {
         struct database_step *step = &packet->steps[i];
-        if (step->kind == DATABASE_READ_RESERVATIONS)
-            free(step->reservations.items);
-        if (step->kind == DATABASE_READ_MEMBERS || step->kind == DATABASE_READ_MEMBER_SEATS)
-            free(step->members.items);
-        if (step->kind == DATABASE_INSERT_RESERVATIONS)
-            free((void *)(uintptr_t)step->insert.rows);
+        free((void *)(uintptr_t)copied(step));
         free(packet->requests[i]);
     }
     free(packet->requests);

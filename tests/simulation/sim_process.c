@@ -8,7 +8,9 @@
 #include <string.h>
 
 #include "resvd/assert.h"
+#include "sim_redis_link.h"
 #include "sim_session.h"
+#include "sim_variants.h"
 
 /* --- the end of a request --------------------------------------------------------------------- */
 
@@ -87,7 +89,7 @@ static void completed(void *data, struct resv_op *op, enum resv_outcome outcome)
 static bool try_submit(struct sim_task *task)
 {
     struct sim_process *process = task->process;
-    const struct resv_strategy *strategy = process->world->strategy;
+    const struct resv_strategy *strategy = process->strategy;
     bool taken;
     process->submitting = task->op;
     if (task->op->kind <= RESV_OP_LOOKUP) {
@@ -137,15 +139,15 @@ static void deadline(struct sim_event *event)
               task->request->serial, gone ? "the client has gone" : "its deadline has come");
     task->cancelled = true;
     task->op->cancelled = true;
-    world->strategy->cancel(process->instance, task->op,
-                            gone ? RESV_CANCEL_CLIENT_GONE : RESV_CANCEL_DEADLINE);
+    process->strategy->cancel(process->instance, task->op,
+                              gone ? RESV_CANCEL_CLIENT_GONE : RESV_CANCEL_DEADLINE);
 }
 
 static struct resv_op *make_op(struct sim_task *task)
 {
     struct sim_process *process = task->process;
     const struct sim_request *request = task->request;
-    size_t private_size = process->world->strategy->op_private_size;
+    size_t private_size = process->strategy->op_private_size;
     struct resv_op *op = calloc(1, sizeof *op);
     RESV_ASSERT(op != NULL);
     op->strategy_private = calloc(1, private_size > 0 ? private_size : 1);
@@ -218,7 +220,7 @@ static uint64_t request_of(void *data, const struct database_step *step, const s
     const struct sim_process *process = data;
     enum resv_op_kind kind =
         step->kind == DATABASE_CANCEL_RESERVATION ? RESV_OP_RELEASE : RESV_OP_RESERVE;
-    size_t private_size = process->world->strategy->op_private_size;
+    size_t private_size = process->strategy->op_private_size;
     uint64_t found = 0;
     for (const struct sim_task *task = process->tasks; task != NULL; task = task->next) {
         if (task->op->kind != kind || task->op->state != RESV_OP_SUBMITTED ||
@@ -238,7 +240,7 @@ static uint64_t request_of(void *data, const struct database_step *step, const s
 static void life(struct sim_event *event)
 {
     struct sim_process *process = event->data;
-    const struct resv_strategy *strategy = process->world->strategy;
+    const struct resv_strategy *strategy = process->strategy;
     switch (process->stage) {
     case PROCESS_STARTING:
         break;
@@ -309,7 +311,9 @@ struct sim_process *process_start(struct sim_world *world)
     RESV_ASSERT(process != NULL);
     char who[16];
     snprintf(who, sizeof who, "p%zu", ++world->process_count);
+    const struct sim_variant *variant = sim_variant_of_process(world);
     process->world = world;
+    process->strategy = variant->strategy;
     process->next = world->processes;
     world->processes = process;
     const struct sim_host_events events = {.data = process,
@@ -323,9 +327,10 @@ struct sim_process *process_start(struct sim_world *world)
     sim_host_open(&process->host, world, who, &events);
     process->pump = (struct resv_deferred){.run = pump, .data = process};
     process->life = sim_host_event(&process->host, life, process);
-    SIM_TRACE(world, who, "starts");
-    RESV_ASSERT(world->strategy->open(&process->host, &process->instance) == 0);
-    world->strategy->start(process->instance);
+    process->host.form = variant->form;
+    SIM_TRACE(world, who, "starts as %s", variant->name);
+    RESV_ASSERT(process->strategy->open(&process->host, &process->instance) == 0);
+    process->strategy->start(process->instance);
     return process;
 }
 
@@ -340,6 +345,8 @@ void process_crash(struct sim_process *process)
     process->crashed = true;
     process->host.held_until_ns = 0;
     link_die(process->host.link);
+    for (struct redis_link *link = process->host.redis_links; link != NULL; link = link->next)
+        redis_link_die(link);
     if (process->stage == PROCESS_RUNNING)
         schedule_after(&world->schedule, &process->life, 0);
 }
@@ -353,8 +360,8 @@ bool process_drain(struct sim_process *process, uint64_t deadline_ms)
               deadline_ms, process->task_count);
     process->stage = PROCESS_DRAINING;
     cancel_queued(process);
-    world->strategy->drain(process->instance,
-                           resv_now_ns(&process->host) + deadline_ms * NS_PER_MS);
+    process->strategy->drain(process->instance,
+                             resv_now_ns(&process->host) + deadline_ms * NS_PER_MS);
     return true;
 }
 

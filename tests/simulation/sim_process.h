@@ -34,6 +34,7 @@ struct sim_task {
 struct sim_process {
     struct sim_process *next;
     struct sim_world *world;
+    const struct resv_strategy *strategy;
     struct resv_host host;
     void *instance;
     enum process_stage stage;

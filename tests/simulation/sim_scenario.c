@@ -30,14 +30,8 @@ static uint64_t one_of(struct sim_chance *chance, const uint64_t *values, size_t
     one_of(chance, (const uint64_t[]){__VA_ARGS__},                                                \
            sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t))
 
-static void draw_settings(struct sim_scenario *scenario, struct sim_chance *chance,
-                          const char *form)
+static void draw_settings(struct sim_scenario *scenario, struct sim_chance *chance)
 {
-    if (form != NULL) {
-        struct sim_setting *setting = &scenario->settings[scenario->settings_count++];
-        setting->key = "form";
-        snprintf(setting->text, sizeof setting->text, "%s", form);
-    }
     set(scenario, "group_max", ONE_OF(chance, 1, 2, 3, 5, 8, 16, 50));
     set(scenario, "groups_per_concert", ONE_OF(chance, 1, 1, 2, 3, 8));
     set(scenario, "groups_max", ONE_OF(chance, 1, 2, 4, 16));
@@ -125,19 +119,122 @@ static void draw_seesaw(struct sim_scenario *scenario, struct sim_chance *chance
     scenario->requests = 150;
     scenario->burst_max = 3;
     scenario->late = 150000;
+    scenario->harmless = false;
     scenario->deadline_ms = 10000;
     scenario->gap_max_us = 300000;
 }
 
-void scenario_draw(struct sim_scenario *scenario, struct sim_chance *chance, const char *form)
+void scenario_draw(struct sim_scenario *scenario, struct sim_chance *chance)
 {
     *scenario = (struct sim_scenario){0};
-    draw_settings(scenario, chance, form);
+    draw_settings(scenario, chance);
     draw_load(scenario, chance);
-    if (chance_below(chance, 8) > 0)
+    scenario->harmless = chance_below(chance, 8) == 0;
+    if (!scenario->harmless)
         draw_faults(scenario, chance);
     if (chance_below(chance, 10) == 0)
         draw_seesaw(scenario, chance);
+}
+
+/* Leases that are shorter than many a write, and others. */
+static void draw_lock_settings(struct sim_scenario *scenario, struct sim_chance *chance)
+{
+    uint64_t lease_ms = ONE_OF(chance, 100, 100, 200, 500, 2000, 10000);
+    uint64_t wait_ms = ONE_OF(chance, 100, 500, 2000, 2000, 10000);
+    uint64_t retry_delay_ms = ONE_OF(chance, 2, 10, 50, 200);
+    uint64_t node_timeout_ms = ONE_OF(chance, 5, 20, 50, 50, 200, 2000);
+    /* Where most answers come too late there is no story. */
+    if (node_timeout_ms < scenario->network_max_us / 500 && !chance_of(chance, 200000))
+        node_timeout_ms = scenario->network_max_us / 500;
+    scenario->lock_nodes = ONE_OF(chance, 1, 3, 3, 5);
+    scenario->lease_ms = lease_ms;
+    scenario->wait_ms = wait_ms;
+    /* What does not fit together is refused at the start. */
+    set(scenario, "lease_ms", lease_ms);
+    set(scenario, "wait_ms", wait_ms);
+    set(scenario, "retry_delay_ms", retry_delay_ms < wait_ms ? retry_delay_ms : wait_ms);
+    set(scenario, "node_timeout_ms",
+        node_timeout_ms < lease_ms / 2 ? node_timeout_ms : lease_ms / 2);
+    set(scenario, "locks_max", ONE_OF(chance, 1, 2, 8, 16, 16));
+    if (chance_of(chance, 400000)) {
+        struct sim_setting *setting = &scenario->settings[scenario->settings_count++];
+        *setting = (struct sim_setting){.key = "handoff", .text = "off"};
+    } else {
+        set(scenario, "handoff", ONE_OF(chance, 2, 2, 4, 16, 64));
+    }
+}
+
+static void draw_lock_faults(struct sim_scenario *scenario, struct sim_chance *chance)
+{
+    scenario->nodes_keep = (enum nodes_keep)chance_below(chance, NODES_KEEP_ALL + 1);
+    scenario->drift_per_million = (int64_t)ONE_OF(chance, 0, 0, 1000, 10000);
+    scenario->pauses_on_answer = rate(chance, 50000);
+    scenario->drops_on_timeout = ONE_OF(chance, 0, 300000, 1000000);
+    scenario->node_crashes = some(chance, 6);
+    scenario->node_pauses = some(chance, 6);
+    scenario->node_refusals = some(chance, 3);
+    scenario->node_clock_jumps = some(chance, 6);
+    scenario->node_cuts = some(chance, 10);
+}
+
+/* A server that forgets what was seen, and limits that come afterwards: what is remembered of the
+ * time before must not be sold on. */
+static void draw_forgotten(struct sim_scenario *scenario)
+{
+    scenario->harmless = false;
+    scenario->processes = 2;
+    scenario->concerts = 1;
+    scenario->members = 1;
+    scenario->capacity_max = 200;
+    scenario->limited = 0;
+    scenario->quantity_max = 1;
+    scenario->requests = 200;
+    scenario->burst_max = 1;
+    scenario->gap_max_us = 500000;
+    scenario->deadline_ms = 3000;
+    scenario->keyed = 0;
+    scenario->releases = 0;
+    scenario->catalog = 400000;
+    scenario->new_limits = 900000;
+    scenario->nobody = 0;
+    scenario->strangers = 500000;
+    scenario->changed = 0;
+    scenario->repeated = 0;
+    scenario->lookups = 0;
+    scenario->flush_max_us = 1000000;
+    scenario->server_crashes = 20;
+    scenario->outage_max_ms = 20;
+}
+
+/* Few seats, and holders that are overtaken by those who come after their lease. */
+static void draw_overtaken(struct sim_scenario *scenario, struct sim_chance *chance)
+{
+    scenario->harmless = false;
+    scenario->processes = ONE_OF(chance, 2, 3, 4);
+    scenario->concerts = 1;
+    scenario->capacity_max = chance_between(chance, 2, 20);
+    scenario->limited = 0;
+    scenario->quantity_max = 1;
+    scenario->requests = 100;
+    scenario->burst_max = 10;
+    scenario->deadline_ms = 10000;
+    scenario->gap_max_us = 300000;
+    scenario->late = 50000;
+}
+
+void scenario_draw_locks(struct sim_scenario *scenario, struct sim_chance *chance)
+{
+    uint64_t kind = chance_below(chance, 8);
+    bool overtaken = kind == 0;
+    if (overtaken)
+        draw_overtaken(scenario, chance);
+    else if (kind == 1)
+        draw_forgotten(scenario);
+    draw_lock_settings(scenario, chance);
+    if (!scenario->harmless && kind != 1)
+        draw_lock_faults(scenario, chance);
+    if (overtaken)
+        scenario->pauses_on_answer += 30000;
 }
 
 void scenario_calm(struct sim_scenario *scenario)
@@ -152,4 +249,14 @@ void scenario_calm(struct sim_scenario *scenario)
     scenario->refused = 0;
     scenario->connect_fails = 0;
     scenario->slow_kill = 0;
+    scenario->pauses_on_answer = 0;
+}
+
+void scenario_hurry(struct sim_scenario *scenario)
+{
+    scenario->step_max_us = 100;
+    scenario->network_max_us = 50;
+    scenario->flush_max_us = 50;
+    scenario->deadline_ms = 30000;
+    scenario->gone = 0;
 }

@@ -11,12 +11,19 @@
 
 #include "sim_chance.h"
 
-#define SIM_SETTINGS_MAX 12
+#define SIM_SETTINGS_MAX 24
 
 /* An option's value where it is not the default; one that the strategy lacks is passed over. */
 struct sim_setting {
     const char *key;
     char text[24];
+};
+
+/* What a Redis node has after a crash. */
+enum nodes_keep {
+    NODES_KEEP_NOTHING,
+    NODES_KEEP_UP_TO_A_SECOND, /* what was written in the last second may be gone */
+    NODES_KEEP_ALL,
 };
 
 struct sim_scenario {
@@ -42,8 +49,10 @@ struct sim_scenario {
     uint64_t releases;
     uint64_t lookups;
     uint64_t catalog;
-    uint64_t nobody; /* an unknown concert or member */
-    uint64_t gone;   /* the client goes away */
+    uint64_t new_limits; /* of those: one seat each, or no limit */
+    uint64_t nobody;     /* an unknown concert or member */
+    uint64_t strangers;  /* an unknown member: reads, and writes nothing */
+    uint64_t gone;       /* the client goes away */
     uint64_t deadline_ms;
 
     /* Times. */
@@ -67,6 +76,7 @@ struct sim_scenario {
 
     /* Faults of the large kind, in the time of the load. */
     unsigned server_crashes;
+    uint64_t outage_max_ms; /* 0: long */
     unsigned server_stalls;
     unsigned read_only;
     unsigned kills; /* of one connection */
@@ -74,11 +84,29 @@ struct sim_scenario {
     unsigned process_pauses;
     unsigned drains;
     unsigned clock_jumps;
+
+    /* Redis nodes: none but for strategies that have them. */
+    size_t lock_nodes;
+    uint64_t lease_ms, wait_ms; /* the strategy's settings */
+    bool harmless;              /* no faults at all, and a lease that no work outlasts */
+    enum nodes_keep nodes_keep;
+    int64_t drift_per_million; /* of a node's clock, either way */
+    uint64_t pauses_on_answer; /* per million of a node's answers: the process stops there */
+    uint64_t drops_on_timeout; /* per million: a call without an answer ends its connection */
+    unsigned node_crashes;
+    unsigned node_pauses; /* longer than most leases */
+    unsigned node_refusals;
+    unsigned node_clock_jumps;
+    unsigned node_cuts; /* of one connection */
 };
 
-void scenario_draw(struct sim_scenario *scenario, struct sim_chance *chance, const char *form);
+void scenario_draw(struct sim_scenario *scenario, struct sim_chance *chance);
+/* After that: what a strategy with lock nodes has besides. */
+void scenario_draw_locks(struct sim_scenario *scenario, struct sim_chance *chance);
 /* No more small faults. */
 void scenario_calm(struct sim_scenario *scenario);
+/* And all is quick. */
+void scenario_hurry(struct sim_scenario *scenario);
 const char *scenario_setting(const struct sim_scenario *scenario, const char *key);
 
 #endif

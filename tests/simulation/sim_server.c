@@ -262,6 +262,7 @@ void server_free(struct sim_server *server)
 {
     RESV_ASSERT(server->connections == NULL);
     tables_reset(server);
+    positions_free(server);
     while (server->free_holds != NULL) {
         struct sim_hold *hold = server->free_holds;
         server->free_holds = hold->next_of_lock;

@@ -1,7 +1,8 @@
 /* The simulated database server: connections, transactions, row locks, tables.
  *
  *   sim_server.c   connections: packets, one step after another, death
- *   sim_steps.c    what each step of database.h does
+ *   sim_steps.c    what each step of database.h does; reservations' rows in sim_rows.c, a
+ *                  consumer's positions in sim_positions.c
  *   sim_call.c     the stored procedure
  *   sim_locks.c    shared and exclusive locks, waiting in line, deadlocks
  *   sim_tables.c   concerts, members, reservations: committed, and of open transactions
@@ -10,7 +11,7 @@
  * Only the semantics that strategies rely on: row locks of UPDATE, SELECT … FOR UPDATE and of an
  * INSERT's keys (unique: waits for who inserted the same; foreign: shared locks on the parents),
  * READ COMMITTED, a statement undone as a whole when it fails, autocommit when no transaction is
- * open, the CHECK on sold. Between any two steps everybody else may get a turn. */
+ * open, the CHECK on sold, the fence. Between any two steps everybody else may get a turn. */
 #ifndef SIMULATION_SERVER_H
 #define SIMULATION_SERVER_H
 
@@ -38,6 +39,7 @@ struct sim_lock {
     struct sim_hold *holds;
     struct sim_connection *waiters; /* in line, by wait_next */
     struct sim_concert *concert;    /* whose lock this is, or NULL */
+    struct sim_position *position;  /* the same */
 };
 
 enum lock_try {
@@ -49,7 +51,7 @@ enum lock_try lock_take(struct sim_connection *connection, struct sim_lock *lock
 bool lock_is_held(const struct sim_connection *connection, const struct sim_lock *lock,
                   bool exclusive);
 bool lock_is_of_others(const struct sim_connection *connection, const struct sim_lock *lock);
-void lock_release(struct sim_connection *connection, struct sim_lock *lock);
+void lock_let_go(struct sim_connection *connection, struct sim_lock *lock);
 void lock_release_all(struct sim_connection *connection);
 void lock_stop_waiting(struct sim_connection *connection);
 
@@ -59,6 +61,10 @@ struct sim_concert {
     struct sim_lock lock;
     struct resv_concert committed;
     struct resv_concert now; /* what the holder of the exclusive lock sees */
+    int64_t fence;           /* committed */
+    int64_t fence_now;       /* what the holder sees */
+    int64_t token;           /* that its transaction took seats with; 0 none */
+    bool overwritten;        /* its transaction wrote `sold` as it pleased */
     int64_t live;            /* seats of committed live rows */
     uint64_t created_ns;
     struct sim_record *rows;
@@ -83,6 +89,24 @@ struct sim_record {
     uint64_t ended_ns;
     uint64_t ended_at; /* in the log */
     uint64_t lost_ns;  /* when a crash has last taken something of it back; 0 never */
+};
+
+/* A concert as a snapshot has it. */
+struct sim_snapshot {
+    struct resv_concert concert;
+    int64_t fence;
+};
+
+/* How far a partition's events were applied. */
+struct sim_position {
+    struct sim_lock lock;
+    struct sim_position *next;
+    char topic[DATABASE_TOPIC_MAX + 1];
+    int32_t partition;
+    bool exists;         /* committed */
+    bool exists_now;     /* what the holder of the lock sees */
+    int64_t next_offset; /* committed; 0 while it does not exist */
+    int64_t next_now;
 };
 
 #define SIM_BUCKETS 1024
@@ -144,7 +168,7 @@ struct sim_connection {
     bool wrote;
     struct sim_hold *holds;
     struct sim_record *rows;
-    struct resv_concert *snapshot; /* REPEATABLE READ: the concerts at the first read */
+    struct sim_snapshot *snapshot; /* REPEATABLE READ: the concerts at the first read */
     size_t snapshot_count;
 
     uint64_t committed_at; /* in the log, its last commit; 0 none */
@@ -188,6 +212,9 @@ struct sim_server {
     uint64_t connection_numbers;
     struct sim_concert **concerts;
     size_t concert_count;
+    int64_t first_fence; /* of a new concert: above all before the last reset */
+    int64_t epoch;       /* resets */
+    struct sim_position *positions;
     struct sim_member **members;
     size_t member_count;
     struct sim_record *buckets[SIM_BUCKETS];
@@ -218,6 +245,20 @@ bool server_refuses(const struct sim_server *server);
 enum step_end { STEP_FINISHED, STEP_WAITS, STEP_YIELDS, STEP_FAILED };
 enum step_end step_execute(struct sim_connection *connection, struct database_step *step);
 enum step_end step_execute_call(struct sim_connection *connection, struct database_step *step);
+void rows_read(struct sim_connection *connection, struct database_reservations_step *step);
+void rows_read_members(struct sim_connection *connection, struct database_members_step *step,
+                       bool seats);
+void rows_read_member_page(struct sim_connection *connection,
+                           struct database_member_page_step *step);
+enum step_end rows_insert(struct sim_connection *connection, const struct database_step *step,
+                          const uint64_t *requests);
+enum step_end rows_cancel(struct sim_connection *connection, struct database_cancel_step *step,
+                          const uint64_t *request);
+void position_read(struct sim_connection *connection, struct database_position_step *step);
+enum step_end position_lock(struct sim_connection *connection, struct database_position_step *step);
+enum step_end position_move(struct sim_connection *connection,
+                            const struct database_position_step *step);
+void positions_free(struct sim_server *server);
 /* STEP_FINISHED when it is held. */
 enum step_end step_lock(struct sim_connection *connection, struct sim_lock *lock, bool exclusive);
 enum step_end step_failed(struct sim_connection *connection, enum database_result failure);

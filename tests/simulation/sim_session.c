@@ -6,6 +6,7 @@
 
 #include "resvd/assert.h"
 #include "sim_checker.h"
+#include "sim_redis.h"
 
 static uint64_t network_ns(struct sim_world *world)
 {
@@ -22,7 +23,7 @@ static void connected(struct sim_event *event)
     if (!world->server->up || chance_of(&world->chance, world->scenario.connect_fails)) {
         session_free(session);
         /* With others that still work, it is no more than that. */
-        if (!world->server->up || chance_of(&world->chance, 300000))
+        if (!world->server->up || !link->up || chance_of(&world->chance, 300000))
             link_set_up(link, false);
         else
             link_pump_soon(link);
@@ -32,6 +33,7 @@ static void connected(struct sim_event *event)
     session->connection =
         server_connect(world->server, &session->name, session, link->config.isolation);
     session->state = SESSION_IDLE;
+    session->number = ++link->sessions_connected;
     SIM_TRACE(world, link->host->who, "connects as %s", session->connection->who);
     link_set_up(link, true);
     link_pump_soon(link);
@@ -115,6 +117,11 @@ static void tag(struct database_session *session, const struct database_step *st
                 requests[row] = events->request_of(events->data, step, &step->insert.rows[row].id);
                 touch(session, requests[row]);
             }
+        } else if (step->kind == DATABASE_INSERT_EVENTS) {
+            for (size_t row = 0; row < step->events.count; row++) {
+                requests[row] = events->request_of(events->data, step, &step->events.rows[row].id);
+                touch(session, requests[row]);
+            }
         } else if (step->kind == DATABASE_CANCEL_RESERVATION) {
             requests[0] = events->request_of(events->data, step, &step->reservation.id);
             touch(session, requests[0]);
@@ -141,9 +148,23 @@ static void trace_run(struct database_session *session, const struct database_ru
               fate);
 }
 
+/* A write that has a token is made under a lock. */
+static void check_locks(const struct database_session *session, const struct database_run *run)
+{
+    const struct database_link *link = session->link;
+    for (size_t i = 0; link->world->redis != NULL && !link->dead && i < run->count; i++) {
+        const struct database_step *step = &run->steps[i];
+        bool takes = step->kind == DATABASE_TAKE_SEATS || step->kind == DATABASE_TAKE_SEATS_OR_FAIL;
+        if (takes && step->seats.token != 0)
+            redis_check_holder(link->world->redis, link->host, step->seats.concert_id);
+    }
+}
+
 static void check_order(const struct database_session *session, const struct database_run *run)
 {
     bool open = session->in_transaction && !session->lost;
+    size_t steps_max = session->link->config.steps_max;
+    RESV_ASSERT(run->count <= (steps_max == 0 ? DATABASE_STEPS_FEW : steps_max));
     for (size_t i = 0; i < run->count; i++) {
         enum database_step_kind kind = run->steps[i].kind;
         RESV_ASSERT(kind != DATABASE_SYNC || !open);
@@ -161,6 +182,7 @@ void database_run(struct database_session *session, struct database_run *run)
     const struct sim_scenario *scenario = &world->scenario;
     RESV_ASSERT(session->run == NULL && session->state == SESSION_USED && run->count > 0);
     check_order(session, run);
+    check_locks(session, run);
     session->run = run;
     run->failed_at = 0;
     uint64_t delay_ns = network_ns(world);
@@ -307,4 +329,9 @@ void session_broken(struct database_session *session)
 struct database_session_name database_session_name(const struct database_session *session)
 {
     return session->name;
+}
+
+uint64_t database_session_number(const struct database_session *session)
+{
+    return session->number;
 }

@@ -18,6 +18,7 @@ struct database_session {
     struct database_session *next; /* of the link's */
     enum database_pool pool;
     enum session_state state;
+    uint64_t number;
     struct database_session_name name;
     struct sim_connection *connection; /* NULL: broken, known or not */
     bool lost;                         /* known to be broken */
@@ -52,6 +53,7 @@ struct database_link {
     bool closing;
     struct database_session *sessions;
     size_t session_counts[DATABASE_POOLS];
+    uint64_t sessions_connected;
     size_t session_max[DATABASE_POOLS];
     size_t pool_min;
     size_t queue_max;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "resvd/assert.h"
+#include "resvd/fault.h"
 #include "sim_checker.h"
 #include "sim_log.h"
 
@@ -29,6 +30,13 @@ const char *step_name(enum database_step_kind kind)
         [DATABASE_GIVE_BACK_SEATS] = "GIVE_BACK_SEATS",
         [DATABASE_CALL_RESERVE] = "CALL_RESERVE",
         [DATABASE_SYNC] = "SYNC",
+        [DATABASE_INSERT_EVENTS] = "INSERT_EVENTS",
+        [DATABASE_READ_POSITION] = "READ_POSITION",
+        [DATABASE_LOCK_POSITION] = "LOCK_POSITION",
+        [DATABASE_MOVE_POSITION] = "MOVE_POSITION",
+        [DATABASE_READ_EPOCH] = "READ_EPOCH",
+        [DATABASE_READ_ALL_MEMBER_SEATS] = "READ_ALL_MEMBER_SEATS",
+        [DATABASE_READ_CONCERTS] = "READ_CONCERTS",
     };
     return names[kind];
 }
@@ -93,14 +101,18 @@ static enum step_end end_session(struct sim_connection *connection,
 /* --- reads ------------------------------------------------------------------------------------ */
 
 /* REPEATABLE READ sees the concerts as they were at the transaction's first read. */
-static const struct resv_concert *as_seen(struct sim_connection *connection, int64_t concert_id)
+static const struct resv_concert *as_seen(struct sim_connection *connection, int64_t concert_id,
+                                          int64_t *fence)
 {
     struct sim_server *server = connection->server;
     struct sim_concert *concert = tables_concert(server, concert_id);
     if (concert == NULL)
         return NULL;
-    if (lock_is_held(connection, &concert->lock, true))
+    *fence = concert->fence;
+    if (lock_is_held(connection, &concert->lock, true)) {
+        *fence = concert->fence_now;
         return &concert->now;
+    }
     if (connection->isolation != DATABASE_REPEATABLE_READ || !connection->open)
         return &concert->committed;
     if (connection->snapshot == NULL) {
@@ -108,27 +120,46 @@ static const struct resv_concert *as_seen(struct sim_connection *connection, int
         RESV_ASSERT(connection->snapshot != NULL);
         connection->snapshot_count = server->concert_count;
         for (size_t i = 0; i < server->concert_count; i++)
-            connection->snapshot[i] = server->concerts[i]->committed;
+            connection->snapshot[i] = (struct sim_snapshot){
+                .concert = server->concerts[i]->committed, .fence = server->concerts[i]->fence};
     }
-    return (size_t)concert_id <= connection->snapshot_count ? &connection->snapshot[concert_id - 1]
-                                                            : NULL;
+    if ((size_t)concert_id > connection->snapshot_count)
+        return NULL;
+    *fence = connection->snapshot[concert_id - 1].fence;
+    return &connection->snapshot[concert_id - 1].concert;
 }
 
 static void read_concert(struct sim_connection *connection, struct database_concert_step *step)
 {
-    const struct resv_concert *concert = as_seen(connection, step->concert_id);
+    int64_t fence = 0;
+    const struct resv_concert *concert = as_seen(connection, step->concert_id, &fence);
     step->found = concert != NULL;
     if (concert != NULL) {
         step->capacity = concert->capacity;
         step->sold = concert->sold;
         step->member_limit = concert->member_limit;
-        step->fence = 0;
+        step->fence = fence;
     }
     SIM_TRACE(connection->server->world, connection->who,
-              "reads concert %lld: sold %lld of %lld, limit %lld", (long long)step->concert_id,
-              concert != NULL ? (long long)step->sold : -1,
+              "reads concert %lld: sold %lld of %lld, limit %lld, fence %lld",
+              (long long)step->concert_id, concert != NULL ? (long long)step->sold : -1,
               concert != NULL ? (long long)step->capacity : -1,
-              concert != NULL ? (long long)step->member_limit : -1);
+              concert != NULL ? (long long)step->member_limit : -1, (long long)fence);
+}
+
+static void read_concert_page(struct sim_connection *connection,
+                              struct database_concert_page_step *step)
+{
+    int64_t last = (int64_t)connection->server->concert_count;
+    int64_t id = step->after_concert_id < 0 ? 1 : step->after_concert_id + 1;
+    step->count = 0;
+    for (; id <= last && step->count < step->room; id++) {
+        struct database_concert_step *item = &step->items[step->count];
+        *item = (struct database_concert_step){.concert_id = id};
+        read_concert(connection, item);
+        if (item->found)
+            step->count++;
+    }
 }
 
 static enum step_end lock_concert(struct sim_connection *connection,
@@ -142,44 +173,6 @@ static enum step_end lock_concert(struct sim_connection *connection,
     }
     read_concert(connection, step);
     return STEP_FINISHED;
-}
-
-static void read_reservations(struct sim_connection *connection,
-                              struct database_reservations_step *step)
-{
-    for (size_t i = 0; i < step->count; i++) {
-        struct database_reservation *item = &step->items[i];
-        const struct sim_record *record = tables_find(connection->server, &item->id);
-        item->found = record != NULL && tables_sees(connection, record);
-        if (!item->found)
-            continue;
-        item->row = record->content;
-        item->row.status =
-            tables_sees_live(connection, record) ? RESV_STATUS_CONFIRMED : RESV_STATUS_CANCELLED;
-    }
-}
-
-static void read_members(struct sim_connection *connection, struct database_members_step *step,
-                         bool seats)
-{
-    const struct sim_concert *concert = tables_concert(connection->server, step->concert_id);
-    for (size_t i = 0; i < step->count; i++) {
-        struct database_member *member = &step->items[i];
-        if (!seats) {
-            member->found = tables_member(connection->server, member->id) != NULL;
-            continue;
-        }
-        member->seats = concert == NULL ? 0 : tables_member_live(concert, member->id);
-        for (const struct sim_record *row = connection->rows; row != NULL;
-             row = row->transaction_next) {
-            if (row->content.member_id != member->id || row->content.concert_id != step->concert_id)
-                continue;
-            if (row->inserter == connection && row->canceller != connection)
-                member->seats += row->content.quantity;
-            else if (row->exists && row->live && row->canceller == connection)
-                member->seats -= row->content.quantity;
-        }
-    }
 }
 
 /* --- seats ------------------------------------------------------------------------------------ */
@@ -198,6 +191,30 @@ static enum step_end change_sold(struct sim_connection *connection, struct sim_c
     concert->now.sold = sold;
     connection->wrote = true;
     return STEP_FINISHED;
+}
+
+/* Locked. Whether it took them: with a token, only while that is above the fence. */
+static enum step_end take_seats(struct sim_connection *connection, struct sim_concert *concert,
+                                struct database_seats_step *step)
+{
+    bool stale = step->token != 0 && concert->fence_now >= step->token;
+    bool fits = concert->now.sold + step->seats <= concert->now.capacity;
+    step->changed = fits && !stale;
+    if (!step->changed) {
+        SIM_TRACE(connection->server->world, connection->who,
+                  "%lld seats of concert %lld %s: %lld of %lld, fence %lld, token %lld",
+                  (long long)step->seats, (long long)step->concert_id,
+                  stale ? "are not taken any more" : "do not fit", (long long)concert->now.sold,
+                  (long long)concert->now.capacity, (long long)concert->fence_now,
+                  (long long)step->token);
+        return STEP_FINISHED;
+    }
+    enum step_end end = change_sold(connection, concert, concert->now.sold + step->seats);
+    if (end == STEP_FINISHED && step->token != 0)
+        concert->fence_now = concert->token = step->token;
+    else if (end == STEP_FINISHED && !RESV_FAULT(fence_left_alone))
+        concert->fence_now++;
+    return end;
 }
 
 static enum step_end seats(struct sim_connection *connection, enum database_step_kind kind,
@@ -220,116 +237,20 @@ static enum step_end seats(struct sim_connection *connection, enum database_step
             checker_check_failed(world->checker, concert, rest);
         return change_sold(connection, concert, rest < 0 ? 0 : rest);
     }
-    if (kind == DATABASE_WRITE_SOLD)
+    if (kind == DATABASE_WRITE_SOLD) {
+        concert->overwritten = true;
         return change_sold(connection, concert, step->seats);
-    bool fits = concert->now.sold + step->seats <= concert->now.capacity;
-    if (kind == DATABASE_TAKE_SEATS_OR_FAIL &&
-        (!fits || concert->now.member_limit != RESV_NO_MEMBER_LIMIT))
+    }
+    bool or_fail = kind == DATABASE_TAKE_SEATS_OR_FAIL;
+    if (or_fail && step->token == 0 && concert->now.member_limit != RESV_NO_MEMBER_LIMIT)
         return step_failed(connection, DATABASE_REFUSED);
-    step->changed = fits;
-    if (fits)
-        return change_sold(connection, concert, concert->now.sold + step->seats);
-    SIM_TRACE(world, connection->who, "%lld seats of concert %lld do not fit: %lld of %lld",
-              (long long)step->seats, (long long)step->concert_id, (long long)concert->now.sold,
-              (long long)concert->now.capacity);
+    end = take_seats(connection, concert, step);
+    if (or_fail && !step->changed)
+        return step_failed(connection, DATABASE_REFUSED);
     /* READ COMMITTED lets go of a row that did not match. */
-    if (!held)
-        lock_release(connection, &concert->lock);
-    return STEP_FINISHED;
-}
-
-/* --- rows ------------------------------------------------------------------------------------- */
-
-/* One row: the key, then the parents. */
-static enum step_end insert_row(struct sim_connection *connection,
-                                const struct database_insert_step *step, size_t index,
-                                uint64_t request)
-{
-    struct sim_server *server = connection->server;
-    const struct database_row *row = &step->rows[index];
-    struct sim_record *record = tables_record(server, &row->id);
-    enum step_end end;
-    if (record->inserter != connection) {
-        /* Whoever finds the key locked waits with a shared lock and looks again. */
-        if (record->exists || lock_is_of_others(connection, &record->lock)) {
-            end = step_lock(connection, &record->lock, false);
-            if (end != STEP_FINISHED)
-                return end;
-        }
-        if (record->exists)
-            return step_failed(connection, DATABASE_DUPLICATE);
-        end = step_lock(connection, &record->lock, true);
-        if (end != STEP_FINISHED)
-            return end;
-        const struct resv_reservation content = {.concert_id = step->concert_id,
-                                                 .member_id = row->member_id,
-                                                 .quantity = row->quantity,
-                                                 .status = RESV_STATUS_CONFIRMED};
-        tables_insert(connection, record, &content, request);
-        connection->phase = 1;
-    } else if (connection->phase == 0) {
-        return step_failed(connection, DATABASE_DUPLICATE);
-    }
-    struct sim_concert *concert = tables_concert(server, step->concert_id);
-    struct sim_member *member = tables_member(server, row->member_id);
-    if (concert == NULL || member == NULL)
-        return step_failed(connection, DATABASE_NO_PARENT);
-    end = step_lock(connection, &concert->lock, false);
-    if (end != STEP_FINISHED)
-        return end;
-    return step_lock(connection, &member->lock, false);
-}
-
-static enum step_end insert(struct sim_connection *connection,
-                            const struct database_insert_step *step, const uint64_t *requests)
-{
-    struct sim_world *world = connection->server->world;
-    if (server_refuses(connection->server))
-        return step_failed(connection, DATABASE_FAILED);
-    while (connection->row < step->count) {
-        enum step_end end = insert_row(connection, step, connection->row,
-                                       requests != NULL ? requests[connection->row] : 0);
-        if (end == STEP_FINISHED) {
-            SIM_TRACE(world, connection->who, "row %s: member %lld, %lld of concert %lld",
-                      sim_id_text(&step->rows[connection->row].id),
-                      (long long)step->rows[connection->row].member_id,
-                      (long long)step->rows[connection->row].quantity, (long long)step->concert_id);
-            connection->row++;
-            connection->phase = 0;
-            continue;
-        }
-        if (end == STEP_FAILED && connection->failure != DATABASE_DEADLOCK) {
-            /* The statement as a whole is undone; the row that failed only if it got as far. */
-            size_t inserted = connection->row + (connection->phase == 1 ? 1 : 0);
-            for (size_t i = 0; i < inserted; i++)
-                tables_uninsert(connection, tables_record(connection->server, &step->rows[i].id));
-        }
-        return end;
-    }
-    return STEP_FINISHED;
-}
-
-static enum step_end cancel(struct sim_connection *connection, struct database_cancel_step *step,
-                            const uint64_t *request)
-{
-    struct sim_record *record = tables_find(connection->server, &step->id);
-    step->changed = false;
-    if (record == NULL || (!record->exists && record->inserter == NULL))
-        return STEP_FINISHED;
-    if (server_refuses(connection->server))
-        return step_failed(connection, DATABASE_FAILED);
-    bool held = lock_is_held(connection, &record->lock, true);
-    enum step_end end = step_lock(connection, &record->lock, true);
-    if (end != STEP_FINISHED)
-        return end;
-    step->changed = tables_sees_live(connection, record);
-    SIM_TRACE(connection->server->world, connection->who, "cancels row %s: %s",
-              sim_id_text(&step->id), step->changed ? "was live" : "no change");
-    if (step->changed)
-        tables_cancel(connection, record, *request);
-    else if (!held)
-        lock_release(connection, &record->lock);
-    return STEP_FINISHED;
+    if (!step->changed && !held)
+        lock_let_go(connection, &concert->lock);
+    return end;
 }
 
 /* --- on disk ---------------------------------------------------------------------------------- */
@@ -374,12 +295,18 @@ enum step_end step_execute(struct sim_connection *connection, struct database_st
         return STEP_FINISHED;
     case DATABASE_LOCK_CONCERT:
         return lock_concert(connection, &step->concert);
+    case DATABASE_READ_CONCERTS:
+        read_concert_page(connection, &step->concert_page);
+        return STEP_FINISHED;
     case DATABASE_READ_RESERVATIONS:
-        read_reservations(connection, &step->reservations);
+        rows_read(connection, &step->reservations);
         return STEP_FINISHED;
     case DATABASE_READ_MEMBERS:
     case DATABASE_READ_MEMBER_SEATS:
-        read_members(connection, &step->members, step->kind == DATABASE_READ_MEMBER_SEATS);
+        rows_read_members(connection, &step->members, step->kind == DATABASE_READ_MEMBER_SEATS);
+        return STEP_FINISHED;
+    case DATABASE_READ_ALL_MEMBER_SEATS:
+        rows_read_member_page(connection, &step->member_page);
         return STEP_FINISHED;
     case DATABASE_TAKE_SEATS:
     case DATABASE_TAKE_SEATS_OR_FAIL:
@@ -387,13 +314,24 @@ enum step_end step_execute(struct sim_connection *connection, struct database_st
     case DATABASE_GIVE_BACK_SEATS:
         return seats(connection, step->kind, &step->seats);
     case DATABASE_INSERT_RESERVATIONS:
-        return insert(connection, &step->insert, requests);
+    case DATABASE_INSERT_EVENTS:
+        return rows_insert(connection, step, requests);
     case DATABASE_CANCEL_RESERVATION:
-        return cancel(connection, &step->reservation, requests);
+        return rows_cancel(connection, &step->reservation, requests);
     case DATABASE_CALL_RESERVE:
         return step_execute_call(connection, step);
     case DATABASE_SYNC:
         return sync_log(connection);
+    case DATABASE_READ_POSITION:
+        position_read(connection, &step->position);
+        return STEP_FINISHED;
+    case DATABASE_LOCK_POSITION:
+        return position_lock(connection, &step->position);
+    case DATABASE_MOVE_POSITION:
+        return position_move(connection, &step->position);
+    case DATABASE_READ_EPOCH:
+        step->epoch.epoch = connection->server->epoch;
+        return STEP_FINISHED;
     }
     return STEP_FINISHED;
 }

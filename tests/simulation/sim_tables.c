@@ -54,7 +54,7 @@ bool tables_sees(const struct sim_connection *connection, const struct sim_recor
 bool tables_sees_live(const struct sim_connection *connection, const struct sim_record *record)
 {
     return tables_sees(connection, record) && (record->live || !record->exists) &&
-           record->canceller != connection;
+           record->content.status == RESV_STATUS_CONFIRMED && record->canceller != connection;
 }
 
 int64_t tables_member_live(const struct sim_concert *concert, int64_t member_id)
@@ -101,7 +101,7 @@ void tables_uninsert(struct sim_connection *connection, struct sim_record *recor
         link = &(*link)->transaction_next;
     *link = record->transaction_next;
     record->inserter = NULL;
-    lock_release(connection, &record->lock);
+    lock_let_go(connection, &record->lock);
 }
 
 void tables_cancel(struct sim_connection *connection, struct sim_record *record, uint64_t ender)
@@ -120,6 +120,13 @@ static void forget(struct sim_connection *connection)
     connection->rows = NULL;
     free(connection->snapshot);
     connection->snapshot = NULL;
+    for (struct sim_hold *hold = connection->holds; hold != NULL; hold = hold->next_of_connection) {
+        struct sim_concert *concert = hold->lock->concert;
+        if (hold->exclusive && concert != NULL) {
+            concert->token = 0;
+            concert->overwritten = false;
+        }
+    }
     lock_release_all(connection);
 }
 
@@ -130,12 +137,13 @@ static void apply_row(struct sim_connection *connection, struct sim_record *reco
     if (record->inserter == connection) {
         record->inserter = NULL;
         record->exists = true;
-        record->live = true;
+        record->live = record->content.status == RESV_STATUS_CONFIRMED;
         record->created_ns = server->world->schedule.now_ns;
         record->created_at = connection->committed_at;
         record->concert_next = concert->rows;
         concert->rows = record;
-        concert->live += record->content.quantity;
+        if (record->live)
+            concert->live += record->content.quantity;
     }
     if (record->canceller == connection) {
         record->canceller = NULL;
@@ -155,8 +163,16 @@ void tables_commit(struct sim_connection *connection)
             apply_row(connection, row);
         for (struct sim_hold *hold = connection->holds; hold != NULL;
              hold = hold->next_of_connection) {
-            if (hold->exclusive && hold->lock->concert != NULL)
-                hold->lock->concert->committed = hold->lock->concert->now;
+            struct sim_concert *concert = hold->lock->concert;
+            if (hold->exclusive && concert != NULL) {
+                concert->committed = concert->now;
+                concert->fence = concert->fence_now;
+            }
+            struct sim_position *position = hold->lock->position;
+            if (hold->exclusive && position != NULL) {
+                position->exists = position->exists_now;
+                position->next_offset = position->next_now;
+            }
         }
         checker_committed(world->checker, connection);
     }
@@ -172,8 +188,16 @@ void tables_rollback(struct sim_connection *connection)
             row->canceller = NULL;
     }
     for (struct sim_hold *hold = connection->holds; hold != NULL; hold = hold->next_of_connection) {
-        if (hold->exclusive && hold->lock->concert != NULL)
-            hold->lock->concert->now = hold->lock->concert->committed;
+        struct sim_concert *concert = hold->lock->concert;
+        if (hold->exclusive && concert != NULL) {
+            concert->now = concert->committed;
+            concert->fence_now = concert->fence;
+        }
+        struct sim_position *position = hold->lock->position;
+        if (hold->exclusive && position != NULL) {
+            position->exists_now = position->exists;
+            position->next_now = position->next_offset;
+        }
     }
     forget(connection);
 }
@@ -193,9 +217,10 @@ void tables_take_back(struct sim_server *server, struct sim_record *record, bool
         while (*link != record)
             link = &(*link)->concert_next;
         *link = record->concert_next;
+        if (record->live)
+            concert->live -= record->content.quantity;
         record->exists = false;
         record->live = false;
-        concert->live -= record->content.quantity;
     }
 }
 
@@ -213,6 +238,7 @@ struct sim_concert *tables_add_concert(struct sim_server *server, const struct r
     concert->committed.id = (int64_t)count;
     concert->committed.sold = 0;
     concert->now = concert->committed;
+    concert->fence = concert->fence_now = server->first_fence;
     concert->created_ns = server->world->schedule.now_ns;
     server->concerts[count - 1] = concert;
     server->concert_count = count;
@@ -245,6 +271,8 @@ void tables_reset(struct sim_server *server)
     }
     for (size_t i = 0; i < server->concert_count; i++) {
         RESV_ASSERT(server->concerts[i]->lock.holds == NULL);
+        if (server->concerts[i]->fence >= server->first_fence)
+            server->first_fence = server->concerts[i]->fence + 1;
         free(server->concerts[i]);
     }
     for (size_t i = 0; i < server->member_count; i++)

@@ -59,6 +59,12 @@ const char *sim_kind_text(enum resv_op_kind kind)
         return "CONCERT_CREATE";
     case RESV_OP_MEMBER_CREATE:
         return "MEMBER_CREATE";
+    case RESV_OP_DEAD_LETTER_LIST:
+        return "DEAD_LETTER_LIST";
+    case RESV_OP_DEAD_LETTER_RETRY:
+        return "DEAD_LETTER_RETRY";
+    case RESV_OP_RECONCILE:
+        return "RECONCILE";
     case RESV_OP_CONCERT_LIST:
     case RESV_OP_MEMBER_GET:
     case RESV_OP_RESET:

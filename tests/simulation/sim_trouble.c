@@ -6,6 +6,7 @@
 
 #include "resvd/assert.h"
 #include "sim_process.h"
+#include "sim_redis.h"
 
 enum trouble_kind {
     TROUBLE_SERVER_CRASH,
@@ -16,12 +17,18 @@ enum trouble_kind {
     TROUBLE_PROCESS_PAUSE,
     TROUBLE_DRAIN,
     TROUBLE_CLOCK_JUMP,
+    TROUBLE_NODE_CRASH,
+    TROUBLE_NODE_PAUSE,
+    TROUBLE_NODE_REFUSES,
+    TROUBLE_NODE_CLOCK_JUMP,
+    TROUBLE_NODE_CUT,
 };
 
 struct trouble {
     struct sim_troubles *all;
     enum trouble_kind kind;
     bool begun;
+    struct sim_redis_node *node; /* that it befell */
     struct sim_event event;
 };
 
@@ -79,6 +86,51 @@ static void trouble_process(struct sim_world *world, struct sim_process *process
     }
 }
 
+/* A connection of a resvd process, rather than one that nobody has any more. */
+static void cut_connection(struct sim_world *world, struct sim_redis_node *node)
+{
+    struct sim_redis_connection *found = NULL;
+    uint64_t seen = 0;
+    for (struct sim_redis_connection *each = node->connections; each != NULL; each = each->next) {
+        if (each->pipe != NULL && chance_below(&world->chance, ++seen) == 0)
+            found = each;
+    }
+    if (found == NULL)
+        return;
+    SIM_TRACE(world, node->who, "has a connection cut");
+    node_cut(found);
+}
+
+static uint64_t begin_at_node(struct sim_world *world, struct sim_redis_node *node,
+                              enum trouble_kind kind)
+{
+    struct sim_chance *chance = &world->chance;
+    uint64_t now_ns = world->schedule.now_ns;
+    uint64_t length_ns = chance_skewed(chance, 12 * NS_PER_S) + NS_PER_MS;
+    if (kind == TROUBLE_NODE_CRASH) {
+        node_crash(node);
+        return length_ns;
+    }
+    if (kind == TROUBLE_NODE_PAUSE) {
+        SIM_TRACE(world, node->who, "is paused for %" PRIu64 " ms", length_ns / NS_PER_MS);
+        node->paused_until_ns = now_ns + length_ns;
+        return length_ns;
+    }
+    if (kind == TROUBLE_NODE_REFUSES) {
+        node->refusal = (enum node_refusal)chance_between(chance, NODE_OUT_OF_MEMORY, NODE_BUSY);
+        node->refuses_until_ns = now_ns + length_ns;
+        SIM_TRACE(world, node->who, "refuses for %" PRIu64 " ms", length_ns / NS_PER_MS);
+        return length_ns;
+    }
+    if (kind == TROUBLE_NODE_CUT) {
+        cut_connection(world, node);
+    } else {
+        int64_t ahead_ms = (int64_t)chance_skewed(chance, 20000);
+        node_jump(node, chance_of(chance, 500000) ? ahead_ms : -ahead_ms);
+    }
+    return 0;
+}
+
 /* How long it stays; what is over at once is 0. */
 static uint64_t begin(struct sim_world *world, enum trouble_kind kind)
 {
@@ -89,6 +141,8 @@ static uint64_t begin(struct sim_world *world, enum trouble_kind kind)
     switch (kind) {
     case TROUBLE_SERVER_CRASH:
         server_crash(server);
+        if (world->scenario.outage_max_ms > 0)
+            length_ns %= world->scenario.outage_max_ms * NS_PER_MS;
         return length_ns + NS_PER_MS;
     case TROUBLE_SERVER_STALL:
         SIM_TRACE(world, "db", "stalls for %" PRIu64 " ms", length_ns / NS_PER_MS);
@@ -114,8 +168,24 @@ static uint64_t begin(struct sim_world *world, enum trouble_kind kind)
             process->host.wall_ahead_ms += chance_between(chance, -5000000, 5000000);
         return 0;
     }
+    case TROUBLE_NODE_CRASH:
+    case TROUBLE_NODE_PAUSE:
+    case TROUBLE_NODE_REFUSES:
+    case TROUBLE_NODE_CLOCK_JUMP:
+    case TROUBLE_NODE_CUT:
+        break;
     }
     return 0;
+}
+
+static void over(struct sim_world *world, const struct trouble *trouble)
+{
+    if (trouble->kind == TROUBLE_SERVER_CRASH) {
+        world->server->up = true;
+        SIM_TRACE(world, "db", "is up again");
+    } else if (trouble->kind == TROUBLE_NODE_CRASH) {
+        node_restart(trouble->node);
+    }
 }
 
 static void due(struct sim_event *event)
@@ -123,12 +193,15 @@ static void due(struct sim_event *event)
     struct trouble *trouble = event->data;
     struct sim_world *world = trouble->all->world;
     uint64_t length_ns = 0;
-    if (!trouble->begun)
+    if (trouble->begun) {
+        over(world, trouble);
+    } else if (trouble->kind >= TROUBLE_NODE_CRASH) {
+        size_t index = (size_t)chance_below(&world->chance, world->redis->locks_count);
+        trouble->node = &world->redis->locks[index];
+        length_ns = begin_at_node(world, trouble->node, trouble->kind);
+    } else {
         length_ns = begin(world, trouble->kind);
-    else if (trouble->kind == TROUBLE_SERVER_CRASH)
-        world->server->up = true;
-    if (trouble->begun && trouble->kind == TROUBLE_SERVER_CRASH)
-        SIM_TRACE(world, "db", "is up again");
+    }
     trouble->begun = true;
     if (length_ns > 0)
         schedule_after(&world->schedule, &trouble->event, length_ns);
@@ -155,7 +228,9 @@ struct sim_troubles *troubles_plan(struct sim_world *world)
     RESV_ASSERT(troubles != NULL);
     unsigned total = scenario->server_crashes + scenario->server_stalls + scenario->read_only +
                      scenario->kills + scenario->process_crashes + scenario->process_pauses +
-                     scenario->drains + scenario->clock_jumps;
+                     scenario->drains + scenario->clock_jumps + scenario->node_crashes +
+                     scenario->node_pauses + scenario->node_refusals + scenario->node_clock_jumps +
+                     scenario->node_cuts;
     troubles->world = world;
     troubles->troubles = calloc(total + 1, sizeof troubles->troubles[0]);
     RESV_ASSERT(troubles->troubles != NULL);
@@ -170,6 +245,11 @@ struct sim_troubles *troubles_plan(struct sim_world *world)
     add(troubles, TROUBLE_PROCESS_PAUSE, scenario->process_pauses, span_ns);
     add(troubles, TROUBLE_DRAIN, scenario->drains, span_ns);
     add(troubles, TROUBLE_CLOCK_JUMP, scenario->clock_jumps, span_ns);
+    add(troubles, TROUBLE_NODE_CRASH, scenario->node_crashes, span_ns);
+    add(troubles, TROUBLE_NODE_PAUSE, scenario->node_pauses, span_ns);
+    add(troubles, TROUBLE_NODE_REFUSES, scenario->node_refusals, span_ns);
+    add(troubles, TROUBLE_NODE_CLOCK_JUMP, scenario->node_clock_jumps, span_ns);
+    add(troubles, TROUBLE_NODE_CUT, scenario->node_cuts, span_ns);
     troubles->left = troubles->count;
     return troubles;
 }

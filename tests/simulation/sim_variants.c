@@ -6,12 +6,22 @@
 extern const struct resv_strategy resv_strategy_grouped;
 extern const struct resv_strategy resv_strategy_naive;
 extern const struct resv_strategy resv_strategy_pessimistic;
+#ifdef SIMULATED_REDLOCK
+extern const struct resv_strategy resv_strategy_redlock;
+#define WITH_LOCKS true
+#else
+#define WITH_LOCKS false
+#endif
 
 const struct sim_variant sim_variants[] = {
-    {"grouped", &resv_strategy_grouped, NULL, true},
-    {"pessimistic", &resv_strategy_pessimistic, "statements", true},
-    {"procedure", &resv_strategy_pessimistic, "procedure", true},
-    {"naive", &resv_strategy_naive, NULL, false},
+    {"grouped", &resv_strategy_grouped, NULL, true, false},
+    {"pessimistic", &resv_strategy_pessimistic, "statements", true, false},
+    {"procedure", &resv_strategy_pessimistic, "procedure", true, false},
+#ifdef SIMULATED_REDLOCK
+    {"redlock", &resv_strategy_redlock, NULL, true, true},
+#endif
+    {"mixed", NULL, NULL, true, WITH_LOCKS},
+    {"naive", &resv_strategy_naive, NULL, false, false},
 };
 
 const size_t sim_variants_count = sizeof sim_variants / sizeof sim_variants[0];
@@ -23,4 +33,26 @@ const struct sim_variant *sim_variant_find(const char *name)
             return &sim_variants[i];
     }
     return NULL;
+}
+
+const struct sim_variant *sim_variant_of_process(struct sim_world *world)
+{
+    const struct sim_variant *found = world->variant;
+    uint64_t seen = 0;
+    for (size_t i = 0; world->variant->strategy == NULL && i < sim_variants_count; i++) {
+        if (sim_variants[i].is_sound && sim_variants[i].strategy != NULL &&
+            chance_below(&world->chance, ++seen) == 0)
+            found = &sim_variants[i];
+    }
+    return found;
+}
+
+const char *sim_variants_missing(void)
+{
+#ifdef SIMULATED_REDLOCK
+    return NULL;
+#else
+    return "redlock is not simulated here: when this was built, Lua 5.1 (liblua5.1-0-dev) or what "
+           "the strategy needs was not installed";
+#endif
 }

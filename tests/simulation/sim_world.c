@@ -10,8 +10,10 @@
 #include "sim_checker.h"
 #include "sim_load.h"
 #include "sim_process.h"
+#include "sim_redis.h"
 #include "sim_server.h"
 #include "sim_trouble.h"
+#include "sim_variants.h"
 
 void world_violation(struct sim_world *world, const char *format, ...)
 {
@@ -44,7 +46,8 @@ static bool nobody_waits(const struct sim_world *world)
 
 static bool server_rests(const struct sim_world *world)
 {
-    return world->server->connections == NULL;
+    return world->server->connections == NULL &&
+           (world->redis == NULL || redis_rests(world->redis));
 }
 
 static void run_load(struct sim_world *world)
@@ -60,6 +63,57 @@ static void run_load(struct sim_world *world)
     /* A deadline, the time in which a doubt is found out, and a lock that nobody lets go. */
     turn_until(world, nobody_waits, (world->scenario.deadline_ms + 30000) * NS_PER_MS,
                "requests are not answered");
+}
+
+static bool time_is_over(const struct sim_world *world)
+{
+    return world->schedule.now_ns >= world->rest_until_ns;
+}
+
+static void tick(struct sim_event *event)
+{
+    (void)event;
+}
+
+/* So long after the last fault, what was left behind is gone: late packets and the sessions that
+ * they are for, leases, pauses between tries to connect. */
+static void rest(struct sim_world *world, uint64_t length_ns)
+{
+    struct sim_event event = {.fire = tick};
+    world->rest_until_ns = world->schedule.now_ns + length_ns;
+    schedule_after(&world->schedule, &event, length_ns);
+    turn_until(world, time_is_over, length_ns, "time does not pass");
+}
+
+static void probe(struct sim_world *world, enum request_probe what, const char *words)
+{
+    if (world->failed)
+        return;
+    SIM_TRACE(world, "load", "%s: everybody asks once more", words);
+    load_probe(world->load, what);
+    turn_until(world, nobody_waits, 20 * NS_PER_S, "requests are not answered");
+}
+
+/* Where nothing was lost, no lock is left when nobody works; and with a majority of the nodes up
+ * nobody starves, and nobody waits for longer than he said. Who has no lock waits for none. */
+static void run_probes(struct sim_world *world)
+{
+    redis_check_locks(world->redis);
+    if (world->scenario.harmless) {
+        rest(world, NS_PER_S);
+        size_t left = redis_count_locks(world->redis);
+        if (left > 0)
+            world_violation(world, "%zu locks are left, and nobody works", left);
+    }
+    scenario_hurry(&world->scenario);
+    rest(world, 60 * NS_PER_S);
+    probe(world, PROBE_FREE, "all is well");
+    rest(world, 20 * NS_PER_S);
+    if (world->scenario.wait_ms > 500 || world->failed)
+        return; /* a long story of asking again and again */
+    redis_plant_lock(world->redis, 1, 3600 * 1000);
+    probe(world, PROBE_LOCKED, "somebody has died with the lock");
+    redis_remove_locks(world->redis);
 }
 
 static void run_end(struct sim_world *world)
@@ -78,6 +132,8 @@ static void run_end(struct sim_world *world)
     }
     turn_until(world, processes_closed, 30 * NS_PER_S, "a process does not close");
     turn_until(world, server_rests, 60 * NS_PER_S, "a connection does not end");
+    if (!world->failed && world->redis != NULL)
+        redis_check_locks(world->redis);
     if (!world->failed)
         checker_final(world->checker);
 }
@@ -87,6 +143,7 @@ static void free_world(struct sim_world *world)
     load_free(world->load);
     process_free_all(world);
     server_free(world->server);
+    redis_free(world->redis);
     checker_free(world->checker);
     schedule_free(&world->schedule);
 }
@@ -96,25 +153,31 @@ static void trace_scenario(struct sim_world *world)
     const struct sim_scenario *scenario = &world->scenario;
     SIM_TRACE(world, "load",
               "seed %" PRIu64 ": %s, %zu processes, %zu requests, deadline %" PRIu64 " ms",
-              world->seed, world->strategy->name, scenario->processes, scenario->requests,
+              world->seed, world->variant->name, scenario->processes, scenario->requests,
               scenario->deadline_ms);
     for (size_t i = 0; i < scenario->settings_count; i++)
         SIM_TRACE(world, "load", "%s = %s", scenario->settings[i].key, scenario->settings[i].text);
 }
 
-struct sim_result sim_run(const struct resv_strategy *strategy, const char *form, uint64_t seed,
+struct sim_result sim_run(const struct sim_variant *variant, uint64_t seed,
                           enum sim_trace_mode trace)
 {
-    struct sim_world world = {.seed = seed, .strategy = strategy, .trace = trace};
+    struct sim_world world = {.seed = seed, .variant = variant, .trace = trace};
     chance_seed(&world.chance, seed);
     world.schedule.chance = &world.chance;
     world.schedule.now_ns = 1000 * NS_PER_S;
     world.began_ns = world.schedule.now_ns;
-    scenario_draw(&world.scenario, &world.chance, form);
+    scenario_draw(&world.scenario, &world.chance);
+    if (variant->locks)
+        scenario_draw_locks(&world.scenario, &world.chance);
     trace_scenario(&world);
     world.server = server_create(&world);
+    if (variant->locks)
+        world.redis = redis_create(&world, world.scenario.lock_nodes);
     world.checker = checker_create(&world);
     run_load(&world);
+    if (!world.failed && variant->locks && variant->strategy != NULL)
+        run_probes(&world);
     if (!world.failed)
         run_end(&world);
     struct sim_result result = {.failed = world.failed,

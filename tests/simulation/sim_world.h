@@ -20,7 +20,9 @@
 struct sim_checker;
 struct sim_load;
 struct sim_process;
+struct sim_redis;
 struct sim_server;
+struct sim_variant;
 
 enum sim_trace_mode {
     SIM_TRACE_OFF,
@@ -30,11 +32,12 @@ enum sim_trace_mode {
 
 struct sim_world {
     uint64_t seed;
-    const struct resv_strategy *strategy;
+    const struct sim_variant *variant;
     struct sim_scenario scenario;
     struct sim_chance chance;
     struct sim_schedule schedule;
     struct sim_server *server;
+    struct sim_redis *redis; /* NULL: the strategy has none */
     struct sim_checker *checker;
     struct sim_load *load;
     struct sim_process *processes; /* every one that ever was, newest first */
@@ -42,6 +45,7 @@ struct sim_world {
     enum sim_trace_mode trace;
     uint64_t trace_hash;
     uint64_t began_ns;
+    uint64_t rest_until_ns;
     bool ending; /* no process takes another's place any more */
     bool failed;
     char failure[512]; /* the first violation, one line */
@@ -69,7 +73,7 @@ struct sim_result {
     uint64_t requests;
     uint64_t outcomes[RESV_OUTCOME_COUNT];
 };
-struct sim_result sim_run(const struct resv_strategy *strategy, const char *form, uint64_t seed,
+struct sim_result sim_run(const struct sim_variant *variant, uint64_t seed,
                           enum sim_trace_mode trace);
 
 #endif

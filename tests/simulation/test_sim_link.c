@@ -122,7 +122,10 @@ static void set_up(struct fixture *fixture, uint64_t seed, enum database_isolati
                   &(struct sim_host_events){.data = fixture, .complete = complete});
     fixture->link = database_link_create(
         &fixture->host,
-        &(struct database_link_config){.isolation = isolation, .rows_max = 10000, .catalog_max = 4},
+        &(struct database_link_config){.isolation = isolation,
+                                       .rows_max = 10000,
+                                       .steps_max = DATABASE_STEPS_MAX,
+                                       .catalog_max = 4},
         &(struct database_link_events){
             .data = fixture, .opened = opened, .open_failed = open_failed, .closed = closed});
     database_link_start(fixture->link);
@@ -162,6 +165,7 @@ static bool is_there_after_a_crash(uint64_t seed, bool synced)
     set_up(&fixture, seed, DATABASE_READ_COMMITTED);
     struct database_cases cases = cases_of(&fixture, DATABASE_READ_COMMITTED);
     case_reset(&cases, 1, 1, 10);
+    int64_t fence = case_read_concert(&cases, 1).fence;
     fixture.world.scenario.flush_max_us = 1000000;
     struct database_session *writer = case_acquire(&cases), *reader = case_acquire(&cases);
     struct database_row row = case_row(&cases, 1);
@@ -185,6 +189,7 @@ static bool is_there_after_a_crash(uint64_t seed, bool synced)
     run_for_ms(&fixture, 1000); /* lost connections are noticed */
     bool found = case_read_reservation(&cases, row.id).found;
     case_expect_seats(&cases, 1, found ? 1 : 0, found ? 1 : 0);
+    assert_true(case_read_concert(&cases, 1).fence == fence + (found ? 1 : 0));
     assert_true(found || !answered);
     tear_down(&fixture);
     return found;

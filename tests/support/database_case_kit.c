@@ -205,6 +205,33 @@ struct database_step step_call(int64_t concert_id, struct database_row row)
         .call = {.concert_id = concert_id, .row = row, .created_ms = CASE_WALL_MS}};
 }
 
+struct database_step step_position(enum database_step_kind kind, int32_t partition)
+{
+    return (struct database_step){.kind = kind,
+                                  .position = {.topic = CASE_TOPIC,
+                                               .partition = partition,
+                                               .updated_ms = CASE_WALL_MS,
+                                               .found = true}};
+}
+
+struct database_step step_move(int32_t partition, int64_t epoch, int64_t from, int64_t to)
+{
+    struct database_step step = step_position(DATABASE_MOVE_POSITION, partition);
+    step.position.epoch = epoch;
+    step.position.from = from;
+    step.position.to = to;
+    return step;
+}
+
+int32_t case_partition(struct database_cases *cases)
+{
+    int32_t partition;
+    do {
+        partition = (int32_t)(++cases->ids & INT32_MAX);
+    } while (case_read_position(cases, partition).found);
+    return partition;
+}
+
 /* --- what is committed ------------------------------------------------------------------------ */
 
 struct database_concert_step case_read_concert(struct database_cases *cases, int64_t concert_id)
@@ -237,4 +264,22 @@ void case_expect_row(struct database_cases *cases, struct resv_id id, bool found
 {
     struct database_reservation item = case_read_reservation(cases, id);
     assert_int_equal(item.found, found);
+}
+
+int64_t case_epoch(struct database_cases *cases)
+{
+    struct database_session *session = case_acquire(cases);
+    struct database_step step = step_of(DATABASE_READ_EPOCH);
+    assert_int_equal(case_step(cases, session, &step), DATABASE_DONE);
+    database_give_back(session);
+    return step.epoch.epoch;
+}
+
+struct database_position_step case_read_position(struct database_cases *cases, int32_t partition)
+{
+    struct database_session *session = case_acquire(cases);
+    struct database_step step = step_position(DATABASE_READ_POSITION, partition);
+    assert_int_equal(case_step(cases, session, &step), DATABASE_DONE);
+    database_give_back(session);
+    return step.position;
 }

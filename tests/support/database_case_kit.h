@@ -4,12 +4,16 @@
 
 #include "database_cases.h"
 
+#define CASE_TOPIC   "reservations"
 #define CASE_WALL_MS 1700000000123 /* what cases write as created_ms and updated_ms */
 
 /* The lists that database_cases_all is made of. */
 extern const struct database_case database_cases_steps[];
 extern const struct database_case database_cases_locks[];
 extern const struct database_case database_cases_call[];
+extern const struct database_case database_cases_fence[];
+extern const struct database_case database_cases_events[];
+extern const struct database_case database_cases_positions[];
 
 /* Resets to so many concerts and members; every concert has so many seats. */
 void case_reset(struct database_cases *cases, int64_t concerts, int64_t members, int64_t capacity);
@@ -60,7 +64,15 @@ struct database_step step_members(enum database_step_kind kind, int64_t concert_
                                   struct database_member *items, size_t count);
 struct database_step step_call(int64_t concert_id, struct database_row row);
 
+struct database_step step_position(enum database_step_kind kind, int32_t partition);
+struct database_step step_move(int32_t partition, int64_t epoch, int64_t from, int64_t to);
+
+/* One that has no position yet: they outlive a reset. */
+int32_t case_partition(struct database_cases *cases);
+
 /* What is committed, read by another session. */
+int64_t case_epoch(struct database_cases *cases);
+struct database_position_step case_read_position(struct database_cases *cases, int32_t partition);
 struct database_concert_step case_read_concert(struct database_cases *cases, int64_t concert_id);
 struct database_reservation case_read_reservation(struct database_cases *cases, struct resv_id id);
 void case_expect_sold(struct database_cases *cases, int64_t concert_id, int64_t sold);

@@ -16,6 +16,7 @@
 
 struct database_cases {
     struct database_link *link; /* open; at least 4 sessions in DATABASE_SALES, rows_max >= 500,
+                                 * steps_max DATABASE_STEPS_MAX,
                                  * lock waits of 1 s to 3 s */
     enum database_isolation isolation; /* that the link was made with */
     void *data;

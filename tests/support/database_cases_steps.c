@@ -28,7 +28,6 @@ static void reserve_in_one_run(struct database_cases *cases)
     assert_int_equal(concert.capacity, 10);
     assert_int_equal(concert.sold, 5);
     assert_int_equal(concert.member_limit, RESV_NO_MEMBER_LIMIT);
-    assert_int_equal(concert.fence, 0);
     struct database_reservation item = case_read_reservation(cases, rows[1].id);
     assert_true(item.found);
     assert_int_equal(item.row.concert_id, 2);

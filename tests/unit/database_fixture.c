@@ -124,6 +124,16 @@ struct database_session_name database_session_name(const struct database_session
     return name;
 }
 
+uint64_t database_session_number(const struct database_session *session)
+{
+    return session->link->session_number;
+}
+
+uint64_t database_link_sessions_connected(const struct database_link *link)
+{
+    return link->session_number;
+}
+
 void database_give_back(struct database_session *session)
 {
     struct database_link *link = session->link;
@@ -137,7 +147,8 @@ void database_give_back(struct database_session *session)
 
 void link_reset(void)
 {
-    the_link = (struct database_link){.up = true, .sessions_free = {1000, 1000}};
+    the_link =
+        (struct database_link){.up = true, .sessions_free = {1000, 1000}, .session_number = 1};
 }
 
 void link_sessions(enum database_pool pool, size_t count)

@@ -45,6 +45,7 @@ struct database_link {
     size_t waits;
     struct database_session sessions[SESSIONS_MAX]; /* each acquired one is a new one */
     size_t sessions_used;
+    uint64_t session_number; /* every session's, and the last one's: they are lost all at once */
     size_t held;
     size_t closed_open; /* given back lost, or not known to be outside of a transaction: closed */
 };

@@ -196,6 +196,11 @@ void resv_op_complete(struct resv_host *host, struct resv_op *op, enum resv_outc
     host->completed++;
 }
 
+enum resv_role resv_host_role(struct resv_host *host)
+{
+    return host->role;
+}
+
 /* --- options ----------------------------------------------------------------------------------
  */
 
@@ -248,6 +253,16 @@ size_t resv_option_choice(struct resv_host *host, const struct resv_option_table
         assert_non_null(choices[choice]);
     }
     return choice;
+}
+
+bool resv_option_property(struct resv_host *host, const struct resv_option_table *table,
+                          size_t position, struct resv_property *property)
+{
+    (void)host;
+    (void)property;
+    assert_non_null(table->properties);
+    (void)position;
+    return false;
 }
 
 /* --- metrics ----------------------------------------------------------------------------------

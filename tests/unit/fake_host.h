@@ -29,6 +29,7 @@ struct resv_host {
     unsigned completed; /* operations */
     int exit_code;
     char message[256];
+    enum resv_role role;
     bool inside; /* of submit, cancel or another call that must not complete anything */
 
     struct {

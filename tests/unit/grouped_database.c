@@ -89,6 +89,7 @@ static enum database_result take(struct database_session *session, struct databa
 {
     struct fake_concert *concert = find_concert(step->seats.concert_id);
     const bool or_fail = step->kind == DATABASE_TAKE_SEATS_OR_FAIL;
+    assert_int_equal(step->seats.token, 0); /* grouped has none */
     step->seats.changed = false;
     if (concert == NULL)
         return DATABASE_DONE;
@@ -184,6 +185,13 @@ enum database_result grouped_execute_step(struct database_session *session,
     case DATABASE_CANCEL_RESERVATION:
     case DATABASE_GIVE_BACK_SEATS:
     case DATABASE_CALL_RESERVE:
+    case DATABASE_INSERT_EVENTS:
+    case DATABASE_READ_POSITION:
+    case DATABASE_LOCK_POSITION:
+    case DATABASE_MOVE_POSITION:
+    case DATABASE_READ_EPOCH:
+    case DATABASE_READ_ALL_MEMBER_SEATS:
+    case DATABASE_READ_CONCERTS:
         break;
     }
     fail_msg("not grouped's step: %d", step->kind);

@@ -107,8 +107,10 @@ int fixture_set_up(void **state)
     fixture_option(fixture, "pool_min", "1");
     fixture_option(fixture, "pool_max", "4");
     fixture_option(fixture, "lock_wait_timeout_s", "2");
-    fixture->link_config = (struct database_link_config){
-        .isolation = DATABASE_READ_COMMITTED, .rows_max = 1000, .catalog_max = 1000};
+    fixture->link_config = (struct database_link_config){.isolation = DATABASE_READ_COMMITTED,
+                                                         .rows_max = 1000,
+                                                         .steps_max = DATABASE_STEPS_MAX,
+                                                         .catalog_max = 1000};
     *state = fixture;
     return 0;
 }

@@ -96,6 +96,7 @@ static void components(void *data,
     assert_ptr_equal(data, &fixture);
     each(each_data, "sqlite", RESV_HEALTH_UP, 412345, NULL);
     each(each_data, "redis-1", RESV_HEALTH_DOWN, 0, "says \"no\"");
+    each(each_data, "lock-1", RESV_HEALTH_MISSED, 0, NULL);
 }
 
 /* --- life ------------------------------------------------------------------------------------ */

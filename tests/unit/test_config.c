@@ -11,6 +11,7 @@
 
 #include "config/server_options.h"
 #include "config_fixture.h"
+#include "resvd/host.h"
 
 static void test_defaults(void **state)
 {
@@ -197,6 +198,41 @@ static void test_open_listeners_need_keys(void **state)
     assert_int_equal(server_options_check(config), 0);
 }
 
+static void test_roles(void **state)
+{
+    struct fixture *fixture = *state;
+    struct config *config = fixture->config;
+    static const char *const roles[] = {"all", "api", "consumer"};
+    for (size_t role = RESV_ROLE_ALL; role <= RESV_ROLE_CONSUMER; role++) {
+        assert_int_equal(config_set_flag(config, "server.role", roles[role]), 0);
+        assert_int_equal(config_choice(config, &server_options, SERVER_ROLE), role);
+        assert_int_equal(server_options_check_role(config, true, false), 0);
+    }
+    /* A consumer opens no API listener, so that nobody can reach it; its admin listener counts. */
+    assert_int_equal(config_set_flag(config, "server.listen", "0.0.0.0:80"), 0);
+    assert_int_equal(server_options_check(config), 0);
+    assert_int_equal(config_set_flag(config, "server.admin_listen", "0.0.0.0:90"), 0);
+    assert_int_equal(server_options_check(config), 1);
+    assert_int_equal(server_options_check_role(config, true, true), 1);
+    assert_int_equal(server_options_check_role(config, false, false), 1);
+    assert_int_equal(config_set_flag(config, "server.role", "all"), 0);
+    assert_int_equal(server_options_check_role(config, false, true), 0);
+    assert_int_equal(server_options_check(config), 2);
+    assert_string_equal(
+        errors_of(fixture),
+        "[server] admin_listen: other machines can reach 0.0.0.0:90, and no api_keys are given\n"
+        "    give api_keys or api_keys_file, or write out auth = off\n"
+        "[server] role = consumer: there is no API to try --demo's commands on\n"
+        "    give --demo to a process with role = all or api\n"
+        "[server] role = consumer: strategy 'embedded' has no work to share out, only an "
+        "asynchronous one has\n"
+        "    leave role out, or choose such a strategy\n"
+        "[server] listen: other machines can reach 0.0.0.0:80, and no api_keys are given\n"
+        "    give api_keys or api_keys_file, or write out auth = off\n"
+        "[server] admin_listen: other machines can reach 0.0.0.0:90, and no api_keys are given\n"
+        "    give api_keys or api_keys_file, or write out auth = off\n");
+}
+
 /* --- reload ------------------------------------------------------------------------------------
  */
 
@@ -238,7 +274,7 @@ int main(void)
         CONFIG_TEST(test_flags),       CONFIG_TEST(test_precedence),
         CONFIG_TEST(test_secret_file), CONFIG_TEST(test_secret_file_errors),
         CONFIG_TEST(test_required),    CONFIG_TEST(test_open_listeners_need_keys),
-        CONFIG_TEST(test_reload),
+        CONFIG_TEST(test_roles),       CONFIG_TEST(test_reload),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,10 @@
  * what the strategy says. */
 #include "host_fixture.h"
 
+#include <unistd.h>
+
+#include "log.h"
+
 #define THINGS_MAX 8
 
 /* What ran, in order, as letters. */
@@ -387,6 +391,47 @@ static void health(void **state)
     assert_string_equal(components[1].name, "sqlite");
     assert_int_equal(components[1].latency_ns, 18);
     assert_string_equal(components[1].detail, "");
+    resv_host_health(host_fixture.host, "sqlite", RESV_HEALTH_MISSED, 0, "gone");
+    assert_int_equal(host_fixture.events.health_changed, 3);
+    assert_int_equal(components[1].state, RESV_HEALTH_MISSED);
+    assert_string_equal(components[1].detail, "gone");
+    resv_host_health(host_fixture.host, "sqlite", RESV_HEALTH_DOWN, 0, "gone");
+    assert_int_equal(host_fixture.events.health_changed, 4);
+}
+
+/* What is printed for a change of state, at which level; nothing for the same state again. */
+static void health_lines(void **state)
+{
+    (void)state;
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    fflush(stderr);
+    int stderr_before = dup(STDERR_FILENO);
+    assert_true(dup2(fileno(file), STDERR_FILENO) >= 0);
+    log_configure(LOG_FORMAT_LOGFMT, RESV_LOG_INFO);
+    resv_host_health(host_fixture.host, "lock-1", RESV_HEALTH_STARTING, 0, NULL);
+    resv_host_health(host_fixture.host, "lock-1", RESV_HEALTH_MISSED, 0, "refused");
+    resv_host_health(host_fixture.host, "lock-1", RESV_HEALTH_MISSED, 0, "refused");
+    resv_host_health(host_fixture.host, "lock-1", RESV_HEALTH_DOWN, 0, "refused");
+    resv_host_health(host_fixture.host, "lock-1", RESV_HEALTH_UP, 1, NULL);
+    log_configure(LOG_FORMAT_AUTO, RESV_LOG_INFO);
+    dup2(stderr_before, STDERR_FILENO);
+    close(stderr_before);
+    rewind(file);
+    static const char *const wanted[] = {
+        "event=\"backend down, going on without it\" component=lock-1 detail=refused\n",
+        "event=\"backend down\" component=lock-1 detail=refused\n",
+        "event=\"backend up\" component=lock-1\n",
+    };
+    static const char *const levels[] = {" level=warning ", " level=error ", " level=info "};
+    char line[256];
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+        assert_non_null(fgets(line, sizeof(line), file));
+        assert_non_null(strstr(line, levels[i]));
+        assert_non_null(strstr(line, wanted[i]));
+    }
+    assert_null(fgets(line, sizeof(line), file));
+    fclose(file);
 }
 
 static void events(void **state)
@@ -437,6 +482,7 @@ int main(void)
         TEST(many_timers),
         TEST(random_bytes),
         TEST(health),
+        TEST(health_lines),
         TEST(events),
         TEST(clocks),
     };

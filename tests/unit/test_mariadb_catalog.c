@@ -315,7 +315,7 @@ static void expect_reset_to(struct fixture *fixture, int64_t concerts, int64_t m
     assert_int_equal(fixture_integer(fixture, "SELECT COALESCE(MAX(id), 0) FROM members"), members);
     assert_int_equal(fixture_integer(fixture, "SELECT COUNT(*) FROM information_schema.TABLES "
                                               "WHERE TABLE_SCHEMA = DATABASE()"),
-                     6);
+                     7);
 }
 
 static void reset_makes_everything_anew(void **state)
@@ -344,12 +344,15 @@ static void reset_makes_everything_anew(void **state)
     assert_int_equal(mysql_errno(fixture->root), 1452);
 }
 
+/* What they sell raises fences, which those of the new concerts are above nevertheless. */
 static void reset_waits_for_transactions(void **state)
 {
     struct fixture *fixture = *state;
     fixture_open(fixture);
     assert_int_equal(fixture_reset(fixture, 2, 2, 5), RESV_STORED);
-    fixture_sql(fixture, "START TRANSACTION; UPDATE concerts SET sold = 1 WHERE id = 1");
+    int64_t fence = fixture_integer(fixture, "SELECT MAX(fence) FROM concerts") + 1000000;
+    fixture_sql(fixture, "START TRANSACTION; UPDATE concerts SET sold = 1, fence = fence + 1000000 "
+                         "WHERE id = 1");
     struct resv_catalog_request request = {
         .reset_concerts = 1, .reset_members = 1, .reset_capacity = 5};
     struct resv_op op = {.kind = RESV_OP_RESET, .catalog = &request};
@@ -359,6 +362,7 @@ static void reset_waits_for_transactions(void **state)
     fixture_sql(fixture, "INSERT INTO reservations VALUES (0x01, 1, 1, 1, 2, 0, 0); COMMIT");
     assert_int_equal(fixture_finish(fixture, &op), RESV_STORED);
     expect_reset_to(fixture, 1, 1);
+    assert_true(fixture_integer(fixture, "SELECT fence FROM concerts") > fence);
 }
 
 /* Lost in the RENAME: not known, and yet whole. */

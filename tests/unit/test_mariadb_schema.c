@@ -14,7 +14,7 @@ static void expect_tables(struct fixture *fixture)
     assert_int_equal(fixture_integer(fixture,
                                      "SELECT COUNT(*) FROM information_schema.TABLES WHERE "
                                      "TABLE_SCHEMA = DATABASE() AND TABLE_COMMENT LIKE 'resvd:%'"),
-                     6);
+                     7);
     assert_int_equal(fixture_integer(fixture, "SELECT COUNT(*) FROM schema_migrations"),
                      mariadb_migrations_count);
 }
@@ -89,17 +89,21 @@ static void leftovers_of_a_reset_are_harmless(void **state)
                  "CREATE TABLE %sconcerts LIKE concerts; CREATE TABLE %smembers LIKE members;"
                  "CREATE TABLE %sreservations LIKE reservations; ALTER TABLE %sreservations "
                  "ADD FOREIGN KEY (concert_id) REFERENCES %sconcerts (id);"
-                 "INSERT INTO %sconcerts (id, title, capacity) VALUES (1, 'left', 1)",
-                 prefixes[i], prefixes[i], prefixes[i], prefixes[i], prefixes[i], prefixes[i]);
+                 "INSERT INTO %sconcerts (id, title, capacity) VALUES (1, 'left', 1);"
+                 "CREATE TABLE %sdatabase_epoch LIKE database_epoch;"
+                 "INSERT INTO %sdatabase_epoch (id, epoch) VALUES (1, 77)",
+                 prefixes[i], prefixes[i], prefixes[i], prefixes[i], prefixes[i], prefixes[i],
+                 prefixes[i], prefixes[i]);
         fixture_sql(fixture, sql);
     }
     fixture_close(fixture, 0);
     fixture_open(fixture);
     expect_works(fixture);
+    assert_int_equal(fixture_integer(fixture, "SELECT epoch FROM database_epoch"), 2);
     assert_int_equal(fixture_integer(fixture,
                                      "SELECT COUNT(*) FROM information_schema.TABLES WHERE "
                                      "TABLE_SCHEMA = DATABASE()"),
-                     6);
+                     7);
 }
 
 static void refused(struct fixture *fixture, int exit_code, const char *words, const char *setting)

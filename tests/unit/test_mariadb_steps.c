@@ -116,6 +116,103 @@ static void call_without_a_row_is_no_grant(void **state)
     }
 }
 
+static struct database_step step_events(const struct database_event_row *rows, size_t count)
+{
+    return (struct database_step){.kind = DATABASE_INSERT_EVENTS,
+                                  .events = {.rows = rows, .count = count}};
+}
+
+static void events_are_stored_with_their_times(void **state)
+{
+    struct fixture *own = *state;
+    struct database_cases cases = fixture_cases(own);
+    struct database_event_row rows[2];
+    for (int64_t i = 0; i < 2; i++)
+        rows[i] = (struct database_event_row){.id = case_id(&cases),
+                                              .concert_id = 2 - i,
+                                              .member_id = 1,
+                                              .quantity = 1 + i,
+                                              .created_ms = CASE_WALL_MS + i,
+                                              .status = i == 0 ? RESV_STATUS_CONFIRMED
+                                                               : RESV_STATUS_REJECTED};
+    struct database_session *session = case_acquire(&cases);
+    CASE_DONE(&cases, session, step_events(rows, 2), step_move(4, case_epoch(&cases), 0, 2));
+    database_give_back(session);
+    assert_string_equal(
+        fixture_sql(own, "SELECT GROUP_CONCAT(CONCAT_WS(' ', concert_id, quantity, status, "
+                         "created_at, updated_at) ORDER BY id) FROM reservations"),
+        "2 1 2 1700000000123 1700000000123,1 2 5 1700000000124 1700000000124");
+    assert_string_equal(fixture_sql(own, "SELECT CONCAT_WS(' ', topic, partition_id, next_offset, "
+                                         "updated_at) FROM consumer_position"),
+                        CASE_TOPIC " 4 2 1700000000123");
+}
+
+/* Whoever has moved a position is before the reset, or has done nothing: as it has used all tables,
+ * or meets the reset on its way to them. */
+static void reset_waits_for_who_moved_a_position(void **state)
+{
+    struct fixture *own = *state;
+    struct database_cases cases = fixture_cases(own);
+    for (int32_t met = 0; met < 2; met++) {
+        assert_int_equal(fixture_reset(own, 2, 1, 2), RESV_STORED);
+        int64_t epoch = case_epoch(&cases);
+        struct database_row row = case_row(&cases, 1);
+        struct database_step steps[] = {
+            step_of(DATABASE_BEGIN), step_move(met, epoch, 0, 1), step_insert(1, &row, 1),
+            step_seats(DATABASE_TAKE_SEATS, 1, 1), step_of(DATABASE_COMMIT)};
+        size_t before = met ? 2 : 4;
+        struct database_session *session = case_acquire(&cases);
+        assert_int_equal(case_run(&cases, session, steps, before, NULL), DATABASE_DONE);
+        struct resv_catalog_request request = {
+            .reset_concerts = 2, .reset_members = 1, .reset_capacity = 2};
+        struct resv_op op = {.kind = RESV_OP_RESET, .catalog = &request};
+        fixture_submit(own, 0, &op);
+        fixture_run_ms(own, 500);
+        assert_int_not_equal(op.state, RESV_OP_DONE);
+        enum database_result result = case_run(&cases, session, &steps[before], 5 - before, NULL);
+        assert_true(result == DATABASE_DONE || (met && result == DATABASE_DEADLOCK));
+        CASE_DONE(&cases, session, step_of(DATABASE_COMMIT)); /* nothing of a victim is left */
+        database_give_back(session);
+        assert_int_equal(fixture_finish(own, &op), RESV_STORED);
+        assert_int_equal(fixture_integer(own, "SELECT COUNT(*) FROM reservations"), 0);
+        assert_int_equal(fixture_integer(own, "SELECT SUM(sold) FROM concerts"), 0);
+        assert_true(case_epoch(&cases) == epoch + 1);
+        assert_true(case_read_position(&cases, met).next_offset == (result == DATABASE_DONE));
+    }
+}
+
+/* A page costs what it answers, however much there is behind it. */
+static void pages_read_no_more_than_they_answer(void **state)
+{
+    enum { ROWS = 1000 };
+    struct fixture *own = *state;
+    struct database_cases cases = fixture_cases(own);
+    assert_int_equal(fixture_reset(own, ROWS, ROWS, 9), RESV_STORED);
+    fixture_sql(own,
+                "INSERT INTO reservations (id, concert_id, member_id, quantity, status, "
+                "created_at, updated_at) SELECT UNHEX(MD5(id)), 1, id, 1, 2, 0, 0 FROM members");
+    struct database_member members[10];
+    struct database_concert_step concerts[10];
+    struct database_step pages[] = {
+        {.kind = DATABASE_READ_ALL_MEMBER_SEATS,
+         .member_page = {.concert_id = 1, .after_member_id = 5, .items = members, .room = 10}},
+        {.kind = DATABASE_READ_CONCERTS,
+         .concert_page = {.after_concert_id = 5, .items = concerts, .room = 10}}};
+    struct database_session *session = case_acquire(&cases);
+    for (size_t i = 0; i < 2; i++) {
+        static const char reads[] = "SELECT SUM(VARIABLE_VALUE) FROM information_schema."
+                                    "GLOBAL_STATUS WHERE VARIABLE_NAME LIKE 'HANDLER_READ_%' "
+                                    "AND VARIABLE_NAME NOT LIKE '%_RND%'";
+        int64_t before = fixture_integer(own, reads);
+        assert_int_equal(case_step(&cases, session, &pages[i]), DATABASE_DONE);
+        int64_t read = fixture_integer(own, reads) - before;
+        assert_in_range(read, 10, 40);
+    }
+    database_give_back(session);
+    assert_int_equal(pages[0].member_page.count, 10);
+    assert_true(members[9].id == 15 && concerts[9].concert_id == 15);
+}
+
 int main(void)
 {
     size_t count = collect(NULL);
@@ -130,8 +227,9 @@ int main(void)
     free(tests);
 #define OWN(test) cmocka_unit_test_setup_teardown(test, open_own, fixture_tear_down)
     const struct CMUnitTest own[] = {
-        OWN(oversell_is_refused_without_a_check),
-        OWN(call_without_a_row_is_no_grant),
+        OWN(oversell_is_refused_without_a_check), OWN(call_without_a_row_is_no_grant),
+        OWN(events_are_stored_with_their_times),  OWN(reset_waits_for_who_moved_a_position),
+        OWN(pages_read_no_more_than_they_answer),
     };
     failed += cmocka_run_group_tests_name("mariadb steps", own, NULL, NULL);
     return failed;

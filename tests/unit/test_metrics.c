@@ -19,14 +19,15 @@
 
 enum { SALES, DEPTH, WAIT, BATCH };
 static const struct resv_metric rows[] = {
-    [SALES] = {"sales_total", RESV_METRIC_COUNTER, "Sales."},
-    [DEPTH] = {"queue_depth", RESV_METRIC_GAUGE, "Depth."},
-    [WAIT] = {"wait_seconds", RESV_METRIC_HISTOGRAM_SECONDS, "Wait."},
-    [BATCH] = {"batch_size", RESV_METRIC_HISTOGRAM_COUNT, "Batch."},
+    [SALES] = {.name = "sales_total", .type = RESV_METRIC_COUNTER, .help = "Sales."},
+    [DEPTH] = {.name = "queue_depth", .type = RESV_METRIC_GAUGE, .help = "Depth."},
+    [WAIT] = {.name = "wait_seconds", .type = RESV_METRIC_HISTOGRAM_SECONDS, .help = "Wait."},
+    [BATCH] = {.name = "batch_size", .type = RESV_METRIC_HISTOGRAM_COUNT, .help = "Batch."},
 };
 static const struct resv_metric_table table = {.metrics = rows,
                                                .count = sizeof(rows) / sizeof(rows[0])};
-static const struct resv_metric other_rows[] = {{"other_total", RESV_METRIC_COUNTER, "Other."}};
+static const struct resv_metric other_rows[] = {
+    {.name = "other_total", .type = RESV_METRIC_COUNTER, .help = "Other."}};
 static const struct resv_metric_table other_table = {.metrics = other_rows, .count = 1};
 
 static struct metrics *metrics;
@@ -160,6 +161,135 @@ static void test_families(void **state)
     assert_null(strstr(text, "wait_seconds_count{a=\"2\"}"));
 }
 
+/* --- several series of one name in a table ---------------------------------------------------- */
+
+#define NODE(count) "node=\"" #count "\""
+#define ROW_OF(n, t, h, count)                                                                     \
+    {                                                                                              \
+        .name = (n), .type = (t), .help = (h), .labels = NODE(count)                               \
+    }
+#define WAIT_OF(count) ROW_OF("wait_seconds", RESV_METRIC_HISTOGRAM_SECONDS, "Wait.", count)
+#define UP_OF(count)   ROW_OF("up", RESV_METRIC_GAUGE, "Up.", count)
+#define LOST_OF(count) ROW_OF("lost_total", RESV_METRIC_COUNTER, "Lost.", count)
+
+enum { WAIT_1, WAIT_2, WAIT_3, UP_1, UP_2, UP_3, ALL, LOST_1, LOST_2 };
+static const struct resv_metric node_rows[] = {
+    [WAIT_1] = WAIT_OF(1),
+    [WAIT_2] = WAIT_OF(2),
+    [WAIT_3] = WAIT_OF(3),
+    [UP_1] = UP_OF(1),
+    [UP_2] = UP_OF(2),
+    [UP_3] = UP_OF(3),
+    [ALL] = {.name = "all_total", .type = RESV_METRIC_COUNTER, .help = "All."},
+    [LOST_1] = LOST_OF(1),
+    [LOST_2] = LOST_OF(2),
+};
+#define NODE_ROWS (sizeof(node_rows) / sizeof(node_rows[0]))
+static const struct resv_metric_table node_table = {.metrics = node_rows, .count = NODE_ROWS};
+
+static void check_text(void);
+
+static size_t count_of(const char *words)
+{
+    size_t count = 0;
+    for (const char *at = text; (at = strstr(at, words)) != NULL; at++)
+        count++;
+    return count;
+}
+
+static void test_labels(void **state)
+{
+    (void)state;
+    assert_true(metrics_register(metrics, &node_table, "strategy=\"x\""));
+    assert_true(metrics_register(metrics, &other_table, NULL));
+    metrics_observe(metrics, &node_table, WAIT_1, 60000);
+    metrics_observe(metrics, &node_table, WAIT_2, 70000);
+    metrics_observe(metrics, &node_table, WAIT_2, 70000);
+    metrics_set(metrics, &node_table, UP_1, 1);
+    metrics_set(metrics, &node_table, UP_2, 0); /* a zero that was said is shown */
+    metrics_add(metrics, &node_table, LOST_1, 0);
+    metrics_add(metrics, &node_table, LOST_2, 4);
+    render();
+    check_text(); /* HELP and TYPE once, with all samples behind them */
+    expect_line("resvd_wait_seconds_bucket{strategy=\"x\",node=\"1\",le=\"0.0001\"} 1");
+    expect_line("resvd_wait_seconds_bucket{strategy=\"x\",node=\"2\",le=\"+Inf\"} 2");
+    expect_line("resvd_wait_seconds_sum{strategy=\"x\",node=\"2\"} 0.000140000");
+    expect_line("resvd_wait_seconds_count{strategy=\"x\",node=\"1\"} 1");
+    expect_line("resvd_up{strategy=\"x\",node=\"1\"} 1");
+    expect_line("resvd_up{strategy=\"x\",node=\"2\"} 0");
+    expect_line("resvd_all_total{strategy=\"x\"} 0"); /* no labels of its own: always shown */
+    expect_line("resvd_lost_total{strategy=\"x\",node=\"1\"} 0");
+    expect_line("resvd_lost_total{strategy=\"x\",node=\"2\"} 4");
+    expect_line("resvd_other_total 0");
+    assert_int_equal(count_of("# HELP resvd_up "), 1);
+    assert_int_equal(count_of("# TYPE resvd_wait_seconds "), 1);
+    assert_int_equal(count_of("node=\"3\""), 0); /* nothing was said for it */
+    metrics_set(metrics, &node_table, UP_3, 0);
+    render();
+    expect_line("resvd_up{strategy=\"x\",node=\"3\"} 0");
+    assert_int_equal(count_of("node=\"3\""), 1);
+}
+
+static void test_labels_alone(void **state)
+{
+    (void)state;
+    assert_true(metrics_register(metrics, &node_table, NULL));
+    metrics_observe(metrics, &node_table, WAIT_3, 1);
+    metrics_add(metrics, &node_table, LOST_2, 1);
+    render();
+    check_text();
+    expect_line("resvd_wait_seconds_bucket{node=\"3\",le=\"5e-05\"} 1");
+    expect_line("resvd_wait_seconds_sum{node=\"3\"} 0.000000001");
+    expect_line("resvd_lost_total{node=\"2\"} 1");
+    expect_line("resvd_all_total 0");
+}
+
+static struct resv_metric changed_rows[NODE_ROWS];
+static const struct resv_metric_table changed_table = {.metrics = changed_rows, .count = NODE_ROWS};
+
+static void change(size_t row, struct resv_metric metric)
+{
+    memcpy(changed_rows, node_rows, sizeof(changed_rows));
+    changed_rows[row] = metric;
+}
+
+static void test_unsound_tables(void **state)
+{
+    (void)state;
+    assert_true(metrics_table_is_sound(&table));
+    assert_true(metrics_table_is_sound(&node_table));
+    struct resv_metric metric = node_rows[UP_2];
+    change(UP_2, metric);
+    assert_true(metrics_table_is_sound(&changed_table));
+    metric.labels = NODE(3);
+    change(UP_2, metric); /* UP_3 has them, too */
+    assert_false(metrics_table_is_sound(&changed_table));
+    metric.labels = NULL;
+    change(UP_2, metric);
+    assert_false(metrics_table_is_sound(&changed_table));
+    metric = node_rows[UP_1];
+    metric.labels = NULL;
+    change(UP_1, metric);
+    assert_false(metrics_table_is_sound(&changed_table));
+    metric.labels = "";
+    change(UP_1, metric);
+    assert_false(metrics_table_is_sound(&changed_table));
+    metric = node_rows[UP_3];
+    metric.help = "Other words.";
+    change(UP_3, metric);
+    assert_false(metrics_table_is_sound(&changed_table));
+    metric = node_rows[LOST_2];
+    metric.type = RESV_METRIC_GAUGE;
+    change(LOST_2, metric);
+    assert_false(metrics_table_is_sound(&changed_table));
+    metric = node_rows[UP_3];
+    metric.labels = NODE(4);
+    change(LOST_2, metric); /* apart from its own */
+    assert_false(metrics_table_is_sound(&changed_table));
+    change(ALL, node_rows[UP_3]);
+    assert_false(metrics_table_is_sound(&changed_table));
+}
+
 static void collect(void *data)
 {
     metrics_set(metrics, &table, DEPTH, *(const int64_t *)data);
@@ -258,7 +388,8 @@ static void test_grammar(void **state)
 {
     (void)state;
     static const char *const labels[] = {"a=\"1\",b=\"2\""};
-    static const struct resv_metric family = {"f_total", RESV_METRIC_COUNTER, "F."};
+    static const struct resv_metric family = {
+        .name = "f_total", .type = RESV_METRIC_COUNTER, .help = "F."};
     metrics_register(metrics, &table, "strategy=\"a\\\"b\"");
     metrics_register(metrics, &other_table, "");
     metric_family_add(metrics_register_family(metrics, &family, labels, 1), 0, 1);
@@ -339,6 +470,18 @@ static void test_markdown(void **state)
                               "| `resvd_queue_depth` | gauge | Depth. |\n"
                               "| `resvd_wait_seconds` | histogram | Wait. |\n"
                               "| `resvd_batch_size` | histogram | Batch. |\n");
+    free(text);
+    out = open_memstream(&text, &size);
+    assert_non_null(out);
+    metrics_print_markdown(&node_table, out);
+    fclose(out);
+    assert_string_equal(text, "| `resvd_wait_seconds` | histogram | Wait. (`{node=\"1\"}`, "
+                              "`{node=\"2\"}`, `{node=\"3\"}`) |\n"
+                              "| `resvd_up` | gauge | Up. (`{node=\"1\"}`, `{node=\"2\"}`, "
+                              "`{node=\"3\"}`) |\n"
+                              "| `resvd_all_total` | counter | All. |\n"
+                              "| `resvd_lost_total` | counter | Lost. (`{node=\"1\"}`, "
+                              "`{node=\"2\"}`) |\n");
 }
 
 #define ROW(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -346,8 +489,9 @@ static void test_markdown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ROW(test_bucket_edges), ROW(test_values),   ROW(test_families),
-        ROW(test_collectors),   ROW(test_grammar),  ROW(test_help_lists_outcomes),
+        ROW(test_bucket_edges), ROW(test_values),       ROW(test_families),
+        ROW(test_labels),       ROW(test_labels_alone), ROW(test_unsound_tables),
+        ROW(test_collectors),   ROW(test_grammar),      ROW(test_help_lists_outcomes),
         ROW(test_process),      ROW(test_markdown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

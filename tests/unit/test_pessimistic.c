@@ -61,6 +61,7 @@ static void take(struct database_fixture *fixture, int64_t seats)
     struct database_run *run = expect_run(DATABASE_TAKE_SEATS, END);
     assert_int_equal(run->steps[0].seats.concert_id, 1);
     assert_int_equal(run->steps[0].seats.seats, seats);
+    assert_int_equal(run->steps[0].seats.token, 0); /* it needs none: the concert is locked */
     run->steps[0].seats.changed = true;
     run_done(&fixture->host, run);
 }

@@ -390,7 +390,8 @@ static void test_health(void **state)
     expect_body("{\"status\":\"ready\",\"components\":["
                 "{\"name\":\"sqlite\",\"state\":\"up\",\"latencyUs\":412,\"detail\":null},"
                 "{\"name\":\"redis-1\",\"state\":\"down\",\"latencyUs\":null,"
-                "\"detail\":\"says \\\"no\\\"\"}]}");
+                "\"detail\":\"says \\\"no\\\"\"},"
+                "{\"name\":\"lock-1\",\"state\":\"missed\",\"latencyUs\":null,\"detail\":null}]}");
     fixture.ready = false;
     fixture.not_ready_reason = "redis-1 is \"down\"";
     fixture_send(METHOD_GET, "/readyz", NULL);
@@ -398,8 +399,8 @@ static void test_health(void **state)
     assert_string_equal(json_text("detail"), "redis-1 is \"down\"");
     fixture_send(METHOD_GET, "/readyz?verbose=1", NULL);
     expect_problem(503, "unavailable");
-    assert_int_equal(
-        cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(fixture.json, "components")), 2);
+    const cJSON *listed = cJSON_GetObjectItemCaseSensitive(fixture.json, "components");
+    assert_int_equal(cJSON_GetArraySize(listed), 3);
     fixture.not_ready_reason = NULL;
     fixture_send(METHOD_GET, "/readyz", NULL);
     expect_problem(503, "unavailable");
