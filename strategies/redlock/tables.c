@@ -66,9 +66,10 @@ static const struct resv_option options[] = {
     [OPTION_HANDOFF] = {.key = "handoff",
                         .type = RESV_OPTION_STRING,
                         .default_text = "16",
-                        .help = "how many waiting reservations a holder serves before it lets the "
-                                "lock go, those that wait at the same moment in one transaction; "
-                                "off: one lock, one transaction each",
+                        .help = "off: each reservation has the lock and a transaction to itself; "
+                                "or 2 to 2000: so many waiting ones a holder serves before it lets "
+                                "the lock go, those that wait at the same moment in one "
+                                "transaction",
                         .required = true,
                         .check = check_handoff},
     [OPTION_NODE_TIMEOUT_MS] = {.key = "node_timeout_ms",

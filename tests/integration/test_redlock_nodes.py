@@ -16,7 +16,7 @@ ROOM = {"concerts": 2, "capacity": 1_000_000, "members": 20}
 # A node is taken for gone after a second of silence, the shortest that there is.
 QUICK = {"timeout_ms": 300, "ping_interval_ms": 300}
 BACK_S = 10.0  # within which resvd must be selling again once the nodes are there
-AT_ONCE_S = 0.3
+AT_ONCE_S = 0.6
 
 
 @pytest.fixture(autouse=True, scope="module")
