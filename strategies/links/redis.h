@@ -71,7 +71,8 @@ struct redis_link_events {
     void (*open_failed)(void *data, int exit_code, const char *message);
     /* The node is up, or down: see redis_link_node_is_up. After `opened` only. */
     void (*node_changed)(void *data, size_t node);
-    /* After redis_link_close: all memory is freed. May come from inside it. */
+    /* After redis_link_close: all memory is freed. Comes from inside it when the link was never
+     * started and no call of it is just ending, and may at other times. */
     void (*closed)(void *data);
 };
 

@@ -476,6 +476,7 @@ struct redis_link {
     struct redis_channels channels;
     struct redis_call *down_first, *down_last; /* to be told at the flush point */
     bool interrupted;
+    bool working; /* in on_work, which frees what was closed meanwhile */
     bool patient; /* starting, and what is not up may come yet */
     uint64_t started_ns, health_said_ns;
     struct resv_timer start_timer, tick;

@@ -82,6 +82,7 @@ static void free_link(struct redis_link *link)
 static void on_work(struct resv_deferred *deferred)
 {
     struct redis_link *link = deferred->data;
+    link->working = true;
     if (link->interrupted) {
         link->interrupted = false;
         for (size_t i = 0; i < link->nodes_count; i++)
@@ -90,6 +91,7 @@ static void on_work(struct resv_deferred *deferred)
     redis_calls_tell_down(link);
     if (link->state == LINK_STARTING)
         redis_start_look(link);
+    link->working = false;
     if (link->state == LINK_CLOSING && link->uv_open == 0)
         free_link(link);
 }
@@ -127,6 +129,10 @@ void redis_link_close(struct redis_link *link)
 {
     RESV_ASSERT(link->state != LINK_CLOSING);
     RESV_ASSERT(link->channels.first == NULL && link->down_first == NULL);
+    if (link->state == LINK_CREATED && !link->working) {
+        free_link(link); /* nothing to wait for, and after a failed open nobody who waits */
+        return;
+    }
     link->state = LINK_CLOSING;
     resv_timer_stop(link->host, &link->start_timer);
     resv_timer_stop(link->host, &link->tick);
