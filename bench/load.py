@@ -78,6 +78,7 @@ def measurement(result, wrk_cpu_seconds, server_cpu_seconds, depth, threads):
         "max_ms": result["max_us"] / 1000 if closed_loop else None,
         "server_cpu_seconds_per_1000": server_cpu_seconds / good * 1000 if good else None,
         "server_cpu_cores": server_cpu_seconds / seconds,
+        "generator_cpu_seconds": wrk_cpu_seconds,
         "generator_busy": busy,
         "generator_limited": busy >= BUSY_LIMIT,
         "refused": result["status"],

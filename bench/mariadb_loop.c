@@ -1,6 +1,6 @@
 /* The raw loop on one connection: what MariaDB gives when nothing else is done.
  *
- *   mariadb_loop SOCKET FORM ROWS_PER_TRANSACTION SECONDS FIRST_MEMBER MEMBERS
+ *   mariadb_loop SOCKET FORM ROWS_PER_TRANSACTION SECONDS FIRST_MEMBER MEMBERS CONCERTS
  *
  * The database `resvd` behind SOCKET is one that resvd has made, with concert 1 and the members in
  * it: so the work of a row is that of the strategies. FORM says how a transaction travels:
@@ -8,9 +8,10 @@
  *   joined     one text: BEGIN, the conditional UPDATE, one INSERT of all rows, COMMIT
  *   text       BEGIN, SELECT … FOR UPDATE, UPDATE, INSERT, COMMIT, each a text of its own
  *   prepared   the same five, prepared; one row only
+ *   insert     one text: BEGIN, one INSERT of all rows, COMMIT; nothing is sold
  *
- * Nobody contends, so this is the most that transactions one behind the other can reach. Prints one
- * line of JSON. */
+ * Rows are of concert 1; with `insert` of the concerts 1 to CONCERTS in turn. Nobody contends, so
+ * this is the most that transactions one behind the other can reach. Prints one line of JSON. */
 #include <inttypes.h>
 #include <mysql.h>
 #include <stdbool.h>
@@ -21,17 +22,19 @@
 
 #include "raw_loop.h"
 
-#define ARGUMENTS  7
-#define ROWS_MAX   10000
-#define ROW_BYTES  160 /* of text, at most */
-#define HEAD_BYTES 1024
+#define ARGUMENTS    8
+#define ROWS_MAX     10000
+#define ROW_BYTES    160 /* of text, at most */
+#define HEAD_BYTES   1024
+#define CONCERTS_MAX 1000
 
-enum form { JOINED, TEXT, PREPARED };
+enum form { JOINED, TEXT, PREPARED, INSERT_ONLY };
 
 static const char *const form_names[] = {
     [JOINED] = "joined",
     [TEXT] = "text",
     [PREPARED] = "prepared",
+    [INSERT_ONLY] = "insert",
 };
 
 enum statement { BEGIN, LOCK, SELL, INSERT, COMMIT, STATEMENT_COUNT };
@@ -51,6 +54,7 @@ struct loop {
     MYSQL *handle;
     MYSQL_STMT *prepared[STATEMENT_COUNT];
     enum form form;
+    int64_t concerts;
     char *text;
     size_t text_size;
 };
@@ -86,8 +90,9 @@ static size_t append_insert(struct loop *loop, size_t length)
             text[length++] = digits[id[k] >> 4];
             text[length++] = digits[id[k] & 15];
         }
-        length += (size_t)sprintf(text + length, "',1,%" PRId64 ",1,2,%" PRId64 ",%" PRId64 ")",
-                                  member, wall_ms, wall_ms);
+        length +=
+            (size_t)sprintf(text + length, "',%" PRId64 ",%" PRId64 ",1,2,%" PRId64 ",%" PRId64 ")",
+                            1 + i % loop->concerts, member, wall_ms, wall_ms);
     }
     return length;
 }
@@ -127,6 +132,14 @@ static void joined_transaction(struct loop *loop)
     length += (size_t)sprintf(loop->text + length, ";COMMIT");
     if (query(loop, loop->text, length) != 1 + (uint64_t)loop->raw.rows_per_transaction)
         fail("joined", "concert 1 is sold out or missing");
+}
+
+static void insert_transaction(struct loop *loop)
+{
+    size_t length = append_insert(loop, (size_t)sprintf(loop->text, "START TRANSACTION;"));
+    length += (size_t)sprintf(loop->text + length, ";COMMIT");
+    if (query(loop, loop->text, length) != (uint64_t)loop->raw.rows_per_transaction)
+        fail("insert", "a concert or a member is missing");
 }
 
 static void text_transaction(struct loop *loop)
@@ -207,6 +220,9 @@ static void transaction(void *data)
     case PREPARED:
         prepared_transaction(loop);
         break;
+    case INSERT_ONLY:
+        insert_transaction(loop);
+        break;
     }
 }
 
@@ -248,7 +264,9 @@ static bool read_arguments(struct loop *loop, int count, char **arguments, doubl
            raw_loop_read_integer(arguments[3], 1, loop->form == PREPARED ? 1 : ROWS_MAX,
                                  &loop->raw.rows_per_transaction) &&
            raw_loop_read_integer(arguments[5], 1, INT64_MAX / 2, &loop->raw.first_member) &&
-           raw_loop_read_integer(arguments[6], 1, INT64_MAX / 2, &loop->raw.members);
+           raw_loop_read_integer(arguments[6], 1, INT64_MAX / 2, &loop->raw.members) &&
+           raw_loop_read_integer(arguments[7], 1, loop->form == INSERT_ONLY ? CONCERTS_MAX : 1,
+                                 &loop->concerts);
 }
 
 int main(int count, char **arguments)
@@ -256,8 +274,8 @@ int main(int count, char **arguments)
     struct loop loop = {.raw = raw_loop_new()};
     double seconds;
     if (!read_arguments(&loop, count, arguments, &seconds)) {
-        fprintf(stderr, "usage: mariadb_loop SOCKET joined|text|prepared ROWS_PER_TRANSACTION "
-                        "SECONDS FIRST_MEMBER MEMBERS\n");
+        fprintf(stderr, "usage: mariadb_loop SOCKET joined|text|prepared|insert "
+                        "ROWS_PER_TRANSACTION SECONDS FIRST_MEMBER MEMBERS CONCERTS\n");
         return 64;
     }
     loop.text = malloc(HEAD_BYTES + ROW_BYTES * (size_t)loop.raw.rows_per_transaction);

@@ -13,6 +13,7 @@ LOOP_ROWS = (1, 10, 32, 64, 100, 256, 512, 1000)
 MEMBER_FIRST = 1000
 MEMBER_COUNT = 9000  # ids 1000..9999: of one length, so all requests are of one length
 WARM_UP_SECONDS = 1
+BROKER_WARM_UP_SECONDS = 15  # more, once
 START_SECONDS = 1.0  # what starting, filling and auditing a server takes, for the time left
 DATABASE_START_SECONDS = 2.5  # the same where the store is a server
 ISOLATION_SECONDS = 2.5  # until the last of the 30 has its answer
@@ -29,8 +30,25 @@ ISOLATION = "isolation"
 ISOLATION_SUBJECTS = ("pessimistic-statements", "redlock-n1")
 # [database] catalog_pool: 0 is the study's one pool for everything, 2 is resvd's default.
 ISOLATION_POOLS = {"one pool": 0, "reads have their own": 2}
-SCENARIOS = ("hot", "ten", LOCKS, ISOLATION, "http", "embedded", "sqlite", "mariadb")
+# Accepted by Redis and Kafka, written behind: the load until all rows are there; and what a backlog
+# becomes when nobody adds to it.
+ASYNC = "async"
+ASYNC_SUBJECTS = ("async", "async-single")
+ASYNC_LOADS = {  # connections, concerts, who meets it
+    "64 connections": (64, 1, (*ASYNC_SUBJECTS, "nginx")),
+    "512 connections": (512, 1, (*ASYNC_SUBJECTS, "nginx")),
+    "ten concerts, 64 connections": (64, 10, ("async",)),
+}
+DRAIN = "drain"
+DRAIN_SUBJECT = "async"
+DRAIN_LOADS = {  # concerts, partitions
+    "one concert": (1, 12), "one concert, 1 partition": (1, 1), "ten concerts": (10, 12)}
+DRAIN_EVENTS_MAX = 300_000
+DRAIN_EVENTS_PER_SECOND = 60_000  # of a measurement's seconds: so many make the backlog
+FILL_CONNECTIONS = 512
+SCENARIOS = ("hot", "ten", LOCKS, ISOLATION, ASYNC, DRAIN, "http", "embedded", "sqlite", "mariadb")
 SALES = (*STORES, LOCKS)  # strategies under a load, side by side
+AUDITED = (*SALES, ISOLATION, ASYNC, DRAIN, "embedded")
 LOOPS = ("sqlite", "mariadb")  # raw loops: no server of ours, no load generator
 # How mariadb_loop sends a transaction, and of how many rows.
 MARIADB_FORMS = {
@@ -55,6 +73,7 @@ class Case:
     concerts: int = 1
     form: str = ""  # mariadb_loop: how the statements are sent
     catalog_pool: int = 0  # isolation: connections for reads alone
+    partitions: int = 0  # drain: of the event topic
 
     @property
     def key(self):
@@ -82,6 +101,24 @@ def isolation_cases(subjects):
     return [Case(ISOLATION, subject.name, load, catalog_pool=pool)
             for load, pool in ISOLATION_POOLS.items() for subject in subjects
             if subject.name in ISOLATION_SUBJECTS]
+
+
+def async_cases(subjects):
+    """The same load for all of them, and for nginx, which stores nothing."""
+    names = {subject.name for subject in subjects} | {"nginx"}
+    return [Case(ASYNC, name, load, connections, concerts=concerts)
+            for load, (connections, concerts, who) in ASYNC_LOADS.items()
+            for name in who if name in names]
+
+
+def drain_cases(subjects):
+    return [Case(DRAIN, DRAIN_SUBJECT, load, concerts=concerts, partitions=partitions)
+            for load, (concerts, partitions) in DRAIN_LOADS.items()
+            if DRAIN_SUBJECT in {subject.name for subject in subjects}]
+
+
+def drain_events(seconds):
+    return min(DRAIN_EVENTS_MAX, DRAIN_EVENTS_PER_SECOND * seconds)
 
 
 def http_cases():
@@ -126,24 +163,26 @@ def mariadb_cases():
 
 
 def subjects_of_scenarios(scenarios, chosen):
-    """All that is needed: STORES' scenarios have what was chosen, those about locks their own."""
+    """All that is needed: STORES' scenarios have what was chosen, the others their own."""
     needed = list(chosen) if STORES.keys() & set(scenarios) else []
-    if {LOCKS, ISOLATION} & set(scenarios):
-        needed += [subject for name in LOCK_SUBJECTS
-                   if (subject := subjects_of.BY_NAME[name]) not in needed]
+    own = LOCK_SUBJECTS if {LOCKS, ISOLATION} & set(scenarios) else ()
+    own += ASYNC_SUBJECTS if {ASYNC, DRAIN} & set(scenarios) else ()
+    needed += [subject for name in own if (subject := subjects_of.BY_NAME[name]) not in needed]
     return needed
 
 
-def make_cases(scenarios, subjects=None, loops=LOOPS, lock_subjects=None):
+def make_cases(scenarios, subjects=None, loops=LOOPS, lock_subjects=None, async_subjects=None):
     """The cases of the scenarios, in their order in SCENARIOS.
 
-    `subjects` are those of STORES' scenarios, `lock_subjects` those of LOCKS and ISOLATION, `loops`
-    the raw loops that were built. `sqlite` needs embedded's cases, to have what to compare with;
-    LOCKS includes ISOLATION.
+    `subjects` are those of STORES' scenarios, `lock_subjects` those of LOCKS and ISOLATION,
+    `async_subjects` those of ASYNC and DRAIN, `loops` the raw loops that were built. `sqlite` needs
+    embedded's cases, to have what to compare with; LOCKS includes ISOLATION, ASYNC includes DRAIN.
     """
     subjects = subjects_of.select([]) if subjects is None else subjects
     if lock_subjects is None:
         lock_subjects = [subjects_of.BY_NAME[name] for name in LOCK_SUBJECTS]
+    if async_subjects is None:
+        async_subjects = [subjects_of.BY_NAME[name] for name in ASYNC_SUBJECTS]
     cases = []
     for scenario in STORES:
         if scenario in scenarios:
@@ -152,6 +191,10 @@ def make_cases(scenarios, subjects=None, loops=LOOPS, lock_subjects=None):
         cases += lock_cases(lock_subjects)
     if LOCKS in scenarios or ISOLATION in scenarios:
         cases += isolation_cases(lock_subjects)
+    if ASYNC in scenarios and async_subjects:
+        cases += async_cases(async_subjects)
+    if ASYNC in scenarios or DRAIN in scenarios:
+        cases += drain_cases(async_subjects)
     if "http" in scenarios:
         cases += http_cases()
     if "embedded" in scenarios or "sqlite" in scenarios:
@@ -177,6 +220,10 @@ def seconds_of(case, seconds):
         return loop_seconds(seconds) + 0.3
     if case.scenario == ISOLATION:
         return ISOLATION_SECONDS + DATABASE_START_SECONDS
+    if case.scenario == DRAIN:  # made, drained, and the raw loop
+        return 2 * DATABASE_START_SECONDS + START_SECONDS + drain_events(seconds) / 12000
+    if case.scenario == ASYNC and case.subject != "nginx":
+        return seconds + WARM_UP_SECONDS + DATABASE_START_SECONDS + START_SECONDS
     if case.scenario in SALES:
         around = DATABASE_START_SECONDS if "mariadb" in services_of(case) else START_SECONDS
         return seconds + WARM_UP_SECONDS + around
@@ -189,7 +236,7 @@ def services_of(case):
     """The servers that have to run for it, beside resvd."""
     if case.scenario == "mariadb":
         return ("mariadb",)
-    if case.scenario in (*SALES, ISOLATION):
+    if case.scenario in (*SALES, ISOLATION, ASYNC, DRAIN) and case.subject != "nginx":
         return subjects_of.BY_NAME[case.subject].services
     return ()
 

@@ -10,7 +10,7 @@ SUMMARIZED = {
         "requests_per_second", "p50_ms", "p95_ms", "p99_ms", "server_cpu_seconds_per_1000",
         "server_cpu_cores", "generator_busy", "rows_per_second", "transactions_per_second",
         "rows_per_transaction", "cpu_seconds_per_1000", "victims_failed", "victims_slowest_ms",
-        "hot_granted")
+        "hot_granted", "events", "seconds", "raw_rows_per_second", "of_raw")
 } | {
     "batch_rows": ("batch", "mean"),
     "commit_ms": ("batch", "commit_ms"),
@@ -18,6 +18,14 @@ SUMMARIZED = {
     f"database_{name}": ("database", name) for name in (
         "cpu_seconds_per_1000", "cpu_cores", "commits_per_second", "syncs_per_second",
         "reservations_per_commit")
+} | {
+    name: ("behind", name) for name in (
+        "resvd_share", "taken_per_call", "backlog", "drain_seconds")
+} | {
+    f"row_{name}": ("behind", "row", name) for name in ("p50_ms", "p95_ms", "p99_ms")
+} | {
+    f"{name}_seconds_per_1000": ("behind", "cpu_seconds_per_1000", name)
+    for name in ("resvd", "mariadbd", "redis", "kafka", "wrk")
 } | {
     f"redis_{name}": ("redis", name) for name in (
         "cpu_seconds_per_1000", "commands_per_reservation")

@@ -13,8 +13,10 @@ import load
 import lock_nodes as lock_nodes_of
 import plan
 import servers
+import stock_and_log as stock_and_log_of
 import subjects as subjects_of
 import summary
+import written_behind
 
 CAPACITY = 1_000_000_000
 LOOP_CACHE_BYTES = 67108864  # embedded's defaults, see --print-default-config
@@ -39,6 +41,8 @@ class Session:
         self.database_facts = None  # of the MariaDB that was used, for the report
         self.lock_nodes = lock_nodes_of.LockNodes(self.folder / "redis")
         self.lock_facts = None  # of the Redis nodes that were used
+        self.stock_and_log = stock_and_log_of.StockAndLog(self.folder / "stock-and-log")
+        self.stock_and_log_facts = None  # of the Redis and the Kafka that were used
 
     def close(self):
         for server in self.running.values():
@@ -48,6 +52,7 @@ class Session:
             self.opened_database.close()
             self.opened_database = None
         self.lock_nodes.close()
+        self.stock_and_log.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def new_folder(self, name):
@@ -118,6 +123,10 @@ class Session:
             self.lock_nodes.take(subject.lock_nodes)
             self.lock_facts = self.lock_facts or self.lock_nodes.facts()
             options.update(self.lock_nodes.resvd_options())
+        if subject.writes_behind:
+            self.stock_and_log.take(concerts)
+            self.stock_and_log_facts = self.stock_and_log_facts or self.stock_and_log.facts()
+            options.update(self.stock_and_log.resvd_options())
         options.update(subject.options)
         options.update(further)
         server = servers.Resvd(self.tools["resvd"], folder, subject.strategy, options,
@@ -131,14 +140,21 @@ class Session:
             raise
         return server
 
+    def warm_up_seconds(self, subject):
+        """A broker that has just been started is slow until its code is compiled."""
+        fresh = subject.writes_behind and self.stock_and_log.taken == 1
+        return plan.WARM_UP_SECONDS + (plan.BROKER_WARM_UP_SECONDS if fresh else 0)
+
     def measure_strategy(self, case, subject):
         """Start, fill, warm up, measure, audit, stop."""
         folder = self.new_folder("store")
         server = self.start_strategy(subject, folder, case.concerts)
         store = self.database() if "mariadb" in subject.services else None
         try:
-            self.load_on(server, case, plan.WARM_UP_SECONDS)
+            self.load_on(server, case, self.warm_up_seconds(subject))
             server.wait_until_idle()
+            if subject.writes_behind:
+                self.stock_and_log.wait_until_settled()
             rows_before = sum(c["live"] for c in
                               server.admin_json("GET", "/admin/audit")["concerts"])
             metrics_before = server.metrics()
@@ -154,6 +170,8 @@ class Session:
         """The load, and what it cost the servers beside resvd."""
         if store is None:
             return self.measure_load(server, case)
+        if subjects_of.BY_NAME[case.subject].writes_behind:
+            return written_behind.measure_load(self, server, store, case)
         nodes = self.lock_nodes if subjects_of.BY_NAME[case.subject].lock_nodes else None
         store.wait_until_quiet()
         counters, cpu = store.counters(), store.cpu_seconds()
@@ -183,6 +201,11 @@ class Session:
             shutil.rmtree(folder, ignore_errors=True)
         return result
 
+    def measure_async(self, case):
+        if case.subject == "nginx":
+            return self.measure_load(self.standing("nginx"), case)
+        return self.measure_strategy(case, subjects_of.BY_NAME[case.subject])
+
     def measure_embedded(self, case):
         if case.subject == "nginx":
             return self.measure_load(self.standing("nginx"), case)
@@ -197,6 +220,8 @@ class Session:
         wrong is shown at once and fails the run in the end."""
         server.wait_until_idle()
         under_way = result.get("unknown", case.connections)
+        if subject.writes_behind:
+            self.stock_and_log.wait_until_settled()
         result["audit"] = server.admin_json("GET", "/admin/audit")
         violations = summary.audit_violations(
             result["audit"], rows_before, result["counts"], under_way, case.depth)
@@ -235,15 +260,18 @@ class Session:
             self.violations.append(f"{case.title}: sold and rows differ")
         return {**result, "rows_per_transaction": rows, **rates_of(result)}
 
+    def make_database_template(self, concerts=1):
+        """The tables that resvd makes; it has gone then."""
+        folder = self.new_folder("database-template")
+        self.start_strategy(subjects_of.BY_NAME[DATABASE_TEMPLATE], folder, concerts).stop()
+        return self.database()
+
     def measure_database_loop(self, case):
-        """On the tables that resvd makes; it has gone when the loop runs."""
-        folder = self.new_folder("template")
-        self.start_strategy(subjects_of.BY_NAME[DATABASE_TEMPLATE], folder).stop()
-        store = self.database()
+        """On the tables that resvd makes."""
+        store = self.make_database_template()
         store.wait_until_quiet()
         counters, cpu = store.counters(), store.cpu_seconds()
-        result = run_loop([self.tools["mariadb_loop"], store.server.socket, case.form, case.rows,
-                           plan.loop_seconds(self.seconds), plan.MEMBER_FIRST, plan.MEMBER_COUNT])
+        result = self.run_database_loop(case.form, case.rows, plan.loop_seconds(self.seconds))
         cpu = store.cpu_seconds() - cpu
         if result["sold_minus_rows"] != 0:
             self.violations.append(f"{case.title}: sold and rows differ")
@@ -251,12 +279,20 @@ class Session:
                                      result["seconds"])
         return {**result, "rows_per_transaction": case.rows, "database": done, **rates_of(result)}
 
+    def run_database_loop(self, form, rows, seconds, concerts=1):
+        return run_loop([self.tools["mariadb_loop"], self.database().server.socket, form, rows,
+                         seconds, plan.MEMBER_FIRST, plan.MEMBER_COUNT, concerts])
+
     def measure(self, case):
         """The case's measurement, or None where it cannot be taken in this round."""
         if case.scenario in plan.SALES:
             return self.measure_strategy(case, subjects_of.BY_NAME[case.subject])
         if case.scenario == plan.ISOLATION:
             return self.measure_isolation(case)
+        if case.scenario == plan.ASYNC:
+            return self.measure_async(case)
+        if case.scenario == plan.DRAIN:
+            return written_behind.measure_drain(self, case)
         if case.scenario == "http":
             return self.measure_http(case)
         if case.scenario == "embedded":
@@ -291,13 +327,12 @@ def run_loop(command):
 
 def batch_sizes(before, after, subject):
     """Transactions and their mean size between two readings of the metrics."""
-    def grown(name):
-        return sum(after[key] - before.get(key, 0) for key in after
-                   if name and key.split("{")[0] == name)
+    def grown(name, suffix):
+        return summary.grown(before, after, name + suffix) if name else 0
 
-    transactions = grown(subject.batch_metric and subject.batch_metric + "_count")
-    operations = grown(subject.batch_metric and subject.batch_metric + "_sum")
-    commit_seconds = grown(subject.commit_metric and subject.commit_metric + "_sum")
+    transactions = grown(subject.batch_metric, "_count")
+    operations = grown(subject.batch_metric, "_sum")
+    commit_seconds = grown(subject.commit_metric, "_sum")
     return {
         "transactions": transactions,
         "mean": operations / transactions if transactions else None,

@@ -15,11 +15,12 @@ class Subject:
     title: str  # in tables
     options: tuple = ()  # pairs of full name and value
     flags: tuple = ()
-    services: tuple = ()  # servers that it needs: "mariadb", "redis"
+    services: tuple = ()  # servers that it needs: "mariadb", "redis", "kafka"
     lock_nodes: int = 0  # how many Redis nodes hold its locks
     batch_metric: str = ""  # histogram of operations a transaction
     commit_metric: str = ""  # histogram of seconds a commit takes
     asked_only: bool = False  # measured only when --strategies names it
+    writes_behind: bool = False  # says 202, by Redis and Kafka: its rows come later
     oversells: bool = False  # known to: its violations are shown and do not fail the run
 
 
@@ -39,6 +40,11 @@ ALL = (
     Subject("redlock-n1-handoff16", "redlock", "redlock, N=1, handoff=16",
             options=(("strategy.redlock.handoff", "16"),), services=("mariadb", "redis"),
             lock_nodes=1, asked_only=True),
+    Subject("async", "async", "async", services=("mariadb", "redis", "kafka"),
+            batch_metric="resvd_async_batch_events", writes_behind=True, asked_only=True),
+    Subject("async-single", "async", "async, a call of Redis a request",
+            options=(("strategy.async.vector_max", "1"),), services=("mariadb", "redis", "kafka"),
+            batch_metric="resvd_async_batch_events", writes_behind=True, asked_only=True),
     Subject("embedded", "embedded", "embedded (SQLite)",
             batch_metric="resvd_embedded_batch_operations",
             commit_metric="resvd_embedded_commit_seconds"),

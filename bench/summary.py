@@ -1,6 +1,7 @@
 """Medians, spreads and ratios of rounds; and bounds for how many rows a run may have left."""
 
 import math
+import re
 
 
 def quantile(values, fraction):
@@ -27,6 +28,39 @@ def spread(values):
         "max": max(known),
         "count": len(known),
     }
+
+
+def grown(before, after, name):
+    """A counter between two readings of the metrics, all of its labels together."""
+    return sum(after[key] - before.get(key, 0) for key in after if key.split("{")[0] == name)
+
+
+def histogram_mean(before, after, name):
+    """Of what was observed between two readings; None: nothing."""
+    count = grown(before, after, f"{name}_count")
+    return grown(before, after, f"{name}_sum") / count if count else None
+
+
+def histogram_quantile(before, after, name, fraction):
+    """Linear within its bucket, as Prometheus does it; the highest bound for what is beyond it."""
+    counts = {}
+    for key in after:
+        match = re.fullmatch(re.escape(name) + r'_bucket\{(?:.*,)?le="([^"]+)".*\}', key)
+        if match:
+            bound = float(match[1])
+            counts[bound] = counts.get(bound, 0) + after[key] - before.get(key, 0)
+    if not counts or counts.get(math.inf, 0) == 0:
+        return None
+    wanted = counts[math.inf] * fraction
+    low, below = 0.0, 0
+    for bound in sorted(counts):
+        if counts[bound] >= wanted:
+            if bound == math.inf:
+                return low
+            inside = counts[bound] - below
+            return low + (bound - low) * ((wanted - below) / inside if inside else 1.0)
+        low, below = bound, counts[bound]
+    return low
 
 
 def ratios(ours, theirs):

@@ -1,5 +1,6 @@
 """The report for people: Markdown tables of the document that report.py makes."""
 
+import goals
 import isolation
 import plan
 import subjects as subjects_of
@@ -11,10 +12,11 @@ NAMES = {
     ("embedded", "resvd"): "resvd embedded",
     ("embedded", "resvd-single"): "resvd, one transaction a request",
     ("embedded", "nginx"): "nginx, 1 worker (stores nothing)",
+    (plan.ASYNC, "nginx"): "nginx, 1 worker (stores nothing)",
 }
 
-FIELDS = {"requests_per_second": "rates", "p99_ms": "p99"}
-
+FIELDS = {"requests_per_second": "rates", "p99_ms": "p99",
+          "server_cpu_seconds_per_1000": "CPU of resvd"}
 
 STORE_TITLES = {
     "hot": "One hot concert, durable 201s", "ten": "10 concerts, durable 201s",
@@ -23,13 +25,15 @@ STORE_TITLES = {
 BOUND_FIELDS = {
     "requests_per_second": "accepted/s", "victims_failed": "reads that failed",
     "server_cpu_seconds_per_1000": "CPU seconds of resvd per 1,000",
+    "resvd_share": "resvd's part of all CPU", "rows_per_second": "rows/s",
+    "of_raw": "rows/s : those of the raw INSERT",
 }
 
 
 def title_of(scenario, subject):
-    if scenario in (*plan.SALES, plan.ISOLATION):
-        return subjects_of.BY_NAME[subject].title
-    return NAMES[scenario, subject]
+    if (scenario, subject) in NAMES:
+        return NAMES[scenario, subject]
+    return subjects_of.BY_NAME[subject].title
 
 
 def number(value, digits=None):
@@ -132,6 +136,70 @@ def store_section(document, scenario, cases):
     return [f"## `{scenario}`: {STORE_TITLES[scenario]}", ""] + table(header, rows)
 
 
+CPU_OF = ("resvd", "mariadbd", "redis", "kafka", "wrk")
+
+
+def cpu_cells(found):
+    return [median_of(found, f"{name}_seconds_per_1000", 4) for name in CPU_OF] + [
+        median_of(found, "resvd_share", 2)]
+
+
+def async_rows(document, cases):
+    for case in cases:
+        found = document["summary"].get(case.key)
+        if case.scenario != plan.ASYNC or not found:
+            continue
+        mark = " ⚠" if found["generator_limited_rounds"] else ""
+        yield [f"{title_of(case.scenario, case.subject)}, {case.load}",
+               median_of(found, "requests_per_second", 0),
+               range_of(found["requests_per_second"], 0),
+               median_of(found, "p50_ms"), median_of(found, "p95_ms"), median_of(found, "p99_ms"),
+               median_of(found, "row_p50_ms", 1), median_of(found, "row_p99_ms", 1),
+               median_of(found, "taken_per_call", 1), median_of(found, "batch_rows", 0),
+               *cpu_cells(found),
+               median_of(found, "backlog", 0), median_of(found, "drain_seconds"),
+               median_of(found, "generator_busy") + mark,
+               refused_share(found), number(found["socket_errors"] + found["timeouts"], 0)]
+
+
+def async_section(document, cases):
+    rows = list(async_rows(document, cases))
+    if not rows:
+        return []
+    return [f"## `{plan.ASYNC}`: 202 when Redis has taken the seat and Kafka has the event", "",
+            "CPU seconds are for 1,000 accepted, until the last row was there; share: resvd's part "
+            "of them all.", "Row: from the event being made until its row was durable. Left: seats "
+            "pending when the load ended; gone", "after: the seconds until none was.", ""] + table(
+        ["strategy, load", "accepted/s", "quartiles (min–max)", "p50 ms", "p95 ms", "p99 ms",
+         "row p50 ms", "row p99 ms", "reservations a call", "rows a transaction", "resvd CPU s",
+         "mariadbd CPU s", "Redis CPU s", "Kafka CPU s", "wrk CPU s", "share", "left",
+         "gone after s", "wrk busy", "refused", "broken"], rows) + [goals.ASYNC_SCALE, ""]
+
+
+def drain_rows(document, cases):
+    for case in cases:
+        found = document["summary"].get(case.key)
+        if case.scenario != plan.DRAIN or "rows_per_second" not in (found or {}):
+            continue
+        yield [case.load, median_of(found, "events", 0),
+               median_of(found, "rows_per_second", 0), range_of(found["rows_per_second"], 0),
+               median_of(found, "rows_per_transaction", 0),
+               median_of(found, "raw_rows_per_second", 0), median_of(found, "of_raw"),
+               *cpu_cells(found)[:4]]
+
+
+def drain_section(document, cases):
+    rows = list(drain_rows(document, cases))
+    if not rows:
+        return []
+    return [f"## `{plan.DRAIN}`: a backlog of events becomes rows", "",
+            "The consumer alone, from its first COMMIT to its last; raw: INSERTs of so many rows a "
+            "transaction on one", "connection, right after it. CPU seconds are for 1,000 rows, "
+            "from the consumer's start on.", ""] + table(
+        ["backlog", "events", "rows/s", "quartiles (min–max)", "rows a transaction", "raw rows/s",
+         "of raw", "resvd CPU s", "mariadbd CPU s", "Redis CPU s", "Kafka CPU s"], rows)
+
+
 def isolation_rows(document, cases):
     for case in cases:
         found = document["summary"].get(case.key)
@@ -193,7 +261,8 @@ def name_of(key):
     if scenario in plan.LOOPS:
         return f"raw loop, {load}"
     name = f"{title_of(scenario, subject)}, {load}"
-    return f"{scenario}: {name}" if scenario in (*plan.SALES, plan.ISOLATION) else name
+    stands_alone = ("http", "embedded")
+    return name if scenario in stands_alone else f"{scenario}: {name}"
 
 
 def goal_text(entry):
@@ -248,6 +317,19 @@ def lock_node_rows(found):
                            + settings]]
 
 
+def stock_and_log_rows(found):
+    """The Redis and the Kafka of the run with what their answers rest on; nothing where none was
+    used."""
+    if not found:
+        return []
+    settings = ", ".join(f"{key}={value or '(none)'}"
+                         for key, value in found["redis_settings"].items())
+    return [["stock", f"Redis {found['redis_version']}: {settings}"],
+            ["log", f"Kafka {found['kafka_version']}, {found['kafka_brokers']} broker, a heap of "
+                    f"{found['kafka_heap_mb']} MiB; acks=all, one replica, no sync a batch "
+                    "(Kafka's default)"]]
+
+
 def facts_section(document):
     facts = document["facts"]
     parameters = document["parameters"]
@@ -260,6 +342,7 @@ def facts_section(document):
         ["compared with", f"{facts['nginx'].split(': ')[-1]}; SQLite {facts['sqlite']}"],
         *database_rows(facts.get("mariadb")),
         *lock_node_rows(facts.get("lock_nodes")),
+        *stock_and_log_rows(facts.get("stock_and_log")),
         ["load generator", f"{facts['wrk'].split(' Copyright')[0]}, "
                            f"{parameters['threads']} thread(s), closed loop"],
         ["machine", f"{facts['cpu']}, {facts['cores']} cores, {facts['memory_mib']} MiB"],
@@ -305,7 +388,7 @@ def markdown(document, cases):
     if document["violations"]:
         lines += ["", "## FAILED", ""]
         lines += [f"- {text}" for text in document["violations"]] + [""]
-    elif any(case.scenario in ("embedded", *plan.SALES, plan.ISOLATION) for case in cases):
+    elif any(case.scenario in plan.AUDITED for case in cases):
         lines += ["", "Every run ended with an audit: nothing oversold, lost or phantom"
                   + known_violations(document), ""]
     lines += [""] + facts_section(document)
@@ -313,6 +396,8 @@ def markdown(document, cases):
     for scenario in plan.SALES:
         lines += store_section(document, scenario, cases)
     lines += isolation_section(document, cases)
+    lines += async_section(document, cases)
+    lines += drain_section(document, cases)
     lines += server_section(document, "HTTP: an answer at once, against `return 202`", "http",
                             cases)
     lines += server_section(document, "`embedded`: durable reservations of one concert",

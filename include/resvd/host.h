@@ -64,7 +64,7 @@ void resv_log(struct resv_host *host, enum resv_log_level level, const char *eve
 /* --- health ---------------------------------------------------------------------------------
  * Each backend under a fixed name ("sqlite", "database", "lock-1"). The process is ready when the
  * strategy has said resv_host_started and no component is DOWN. MISSED: it is down, and the
- * strategy does without it for now (one of three lock nodes). */
+ * strategy does without it for now (one of three lock nodes, the database behind a log). */
 enum resv_health_state {
     RESV_HEALTH_STARTING,
     RESV_HEALTH_UP,

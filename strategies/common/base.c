@@ -141,7 +141,8 @@ static void give_answers(struct base *base)
 static bool idle(const struct base *base)
 {
     return base->under_way == 0 && base_reads_idle(base) &&
-           database_link_catalog_under_way(base->link) == 0;
+           database_link_catalog_under_way(base->link) == 0 &&
+           (base->plan->is_idle == NULL || base->plan->is_idle(base));
 }
 
 static void flush(struct resv_deferred *deferred)
@@ -154,6 +155,17 @@ static void flush(struct resv_deferred *deferred)
         resv_timer_stop(base->host, &base->drain_timer);
         resv_host_drained(base->host);
     }
+}
+
+void base_idle_changed(struct base *base)
+{
+    if (base->draining)
+        base_schedule(base);
+}
+
+void base_lookup(struct base *base, struct resv_op *op)
+{
+    base_reads_add(base, op);
 }
 
 /* --- operations with a work of their own ------------------------------------------------------
@@ -272,7 +284,10 @@ enum resv_outcome base_granted(struct resv_op *op)
 static void link_opened(void *data)
 {
     struct base *base = data;
-    resv_host_started(base->host);
+    if (base->plan->opened != NULL)
+        base->plan->opened(base);
+    else
+        resv_host_started(base->host);
 }
 
 static void link_open_failed(void *data, int exit_code, const char *message)
@@ -294,6 +309,14 @@ static void link_catalog_changed(void *data, int64_t concert_id)
     struct base *base = data;
     if (base->plan->catalog_changed != NULL)
         base->plan->catalog_changed(base, concert_id);
+}
+
+static void link_catalog_answered(void *data, struct resv_op *op, enum resv_outcome outcome)
+{
+    struct base *base = data;
+    base_op_of(op)->base = base;
+    base->under_way++;
+    base->plan->catalog_answered(base, op, outcome);
 }
 
 static void link_catalog_done(void *data)
@@ -342,15 +365,19 @@ int base_open(struct resv_host *host, const struct base_plan *plan, void **insta
         free_instance(base);
         return error;
     }
-    const struct database_link_config config = {.isolation = plan->isolation,
-                                                .rows_max = base->rows_max,
-                                                .catalog_max = CATALOG_MAX,
-                                                .needs_procedure = base->needs_procedure};
+    const struct database_link_config config = {
+        .isolation = plan->isolation,
+        .rows_max = base->rows_max,
+        .steps_max = base->steps_max,
+        .catalog_max = CATALOG_MAX,
+        .needs_procedure = base->needs_procedure,
+        .may_be_away = plan->sells_without_database && resv_host_role(host) != RESV_ROLE_CONSUMER};
     const struct database_link_events events = {
         .data = base,
         .opened = link_opened,
         .open_failed = link_open_failed,
         .up_changed = link_up_changed,
+        .catalog_answered = plan->catalog_answered != NULL ? link_catalog_answered : NULL,
         .catalog_changed = link_catalog_changed,
         .catalog_done = link_catalog_done,
         .closed = link_closed,
@@ -382,14 +409,18 @@ bool base_submit(void *instance, struct resv_op *op)
     RESV_ASSERT(!base->draining && !base->closing);
     state->base = base;
     base->under_way++;
-    if (!database_link_is_up(base->link)) {
+    const bool sells = op->kind == RESV_OP_RESERVE && base->plan->sells_without_database;
+    if (!sells && !database_link_is_up(base->link)) {
         base_complete_soon(base, op, RESV_UNAVAILABLE);
         return true;
     }
     if (op->kind == RESV_OP_RESERVE) {
         base->plan->reserve(base, op);
     } else if (op->kind == RESV_OP_RELEASE) {
-        base_release(base, op);
+        if (base->plan->release != NULL)
+            base->plan->release(base, op);
+        else
+            base_release(base, op);
     } else {
         RESV_ASSERT(op->kind == RESV_OP_LOOKUP);
         base_reads_add(base, op);
@@ -419,8 +450,9 @@ void base_cancel(void *instance, struct resv_op *op, enum resv_cancel_reason rea
     } else if (op->kind == RESV_OP_LOOKUP) {
         if (base_reads_cancel(base, op))
             base_complete_soon(base, op, RESV_CANCELLED);
-    } else if (op->kind == RESV_OP_RESERVE && base->plan->cancel != NULL) {
-        base->plan->cancel(base, op);
+    } else if (op->kind == RESV_OP_RESERVE || op->kind == RESV_OP_RELEASE) {
+        if (base->plan->cancel != NULL)
+            base->plan->cancel(base, op);
     }
 }
 
@@ -442,6 +474,8 @@ void base_drain(void *instance, uint64_t deadline_ns)
 {
     struct base *base = instance;
     base->draining = true;
+    if (base->plan->drain != NULL)
+        base->plan->drain(base);
     uint64_t now_ns = resv_now_ns(base->host);
     uint64_t left_ms = deadline_ns > now_ns ? (deadline_ns - now_ns) / NS_PER_MS : 0;
     resv_timer_start(base->host, &base->drain_timer, left_ms);

@@ -32,9 +32,23 @@ struct base_plan {
     /* A RESERVE: taken; completes once, later, through base_complete. */
     void (*reserve)(struct base *base, struct resv_op *op);
     void (*cancel)(struct base *base, struct resv_op *op);
+    /* RESERVEs come even while the database cannot be reached; else base says UNAVAILABLE. */
+    bool sells_without_database;
+    /* A RELEASE, as a RESERVE, cancel too; NULL: base's own transaction. */
+    void (*release)(struct base *base, struct resv_op *op);
+    /* A LOOKUP whose row is not there; NULL: it is not found. */
+    void (*lookup_missed)(struct base *base, struct resv_op *op);
+    /* The database is open: what else there is to open, then resv_host_started or
+     * resv_host_start_failed. NULL: it is started. */
+    void (*opened)(struct base *base);
+    /* A drain has begun; and whether what the strategy does besides operations has come to its end
+     * (base_idle_changed when it has). */
+    void (*drain)(struct base *base);
+    bool (*is_idle)(const struct base *base);
     /* The drain's deadline has come: everything of its own ends as soon as it can, as is true. */
     void (*abandon)(struct base *base);
-    /* See struct database_link_events. */
+    /* See struct database_link_events. The operation is counted as under way: base_complete. */
+    void (*catalog_answered)(struct base *base, struct resv_op *op, enum resv_outcome outcome);
     void (*catalog_changed)(struct base *base, int64_t concert_id);
     void (*up_changed)(struct base *base);
 };
@@ -66,6 +80,7 @@ struct base {
     struct database_link *link;
     const struct base_plan *plan;
     size_t rows_max;               /* plan->open may raise it above the plan's */
+    size_t steps_max;              /* plan->open may set it: see struct database_link_config */
     bool needs_procedure;          /* plan->open sets it: see struct database_link_config */
     struct work_counters counters; /* of every work; shown as metrics by base */
     size_t under_way;              /* operations taken and not completed */
@@ -98,6 +113,11 @@ static inline struct base_op *base_op_of(const struct resv_op *op)
 {
     return op->strategy_private;
 }
+
+/* Reads the row of a LOOKUP (again), which is on no list; from everywhere. */
+void base_lookup(struct base *base, struct resv_op *op);
+/* See plan->is_idle; from everywhere. */
+void base_idle_changed(struct base *base);
 
 /* A list of operations; each is on one at most. */
 void base_list_append(struct base_op_list *list, struct resv_op *op);

@@ -22,7 +22,7 @@
           "after a lock wait the next attempt begins on the open transaction, which BEGIN commits") \
     FAULT(go_on_after_deadlock, "pessimistic procedure grouped redlock",                           \
           "after a deadlock the rest of the steps runs on, each statement committing by itself")   \
-    FAULT(release_twice_gives_back_twice, "pessimistic procedure grouped redlock",                 \
+    FAULT(release_twice_gives_back_twice, "pessimistic procedure grouped redlock async",           \
           "a release gives seats back without asking whether its row was still live")              \
     FAULT(release_answers_before_commit, "pessimistic procedure grouped redlock",                  \
           "a release is answered without its COMMIT")                                              \

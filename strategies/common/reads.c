@@ -134,6 +134,9 @@ static void answer(struct base *base, struct resv_op *op, const struct database_
         op->reservation = item->row;
         op->reservation.replay = false;
         outcome = RESV_FOUND;
+    } else if (base->plan->lookup_missed != NULL) {
+        base->plan->lookup_missed(base, op);
+        return;
     }
     base_complete(base, op, outcome);
 }

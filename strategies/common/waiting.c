@@ -5,40 +5,18 @@
  * goes to the end of the line, so that none starves. All memory is allocated at the start. */
 #include "common/waiting.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "resvd/assert.h"
-
-static struct waiting_concert *concert_at(const struct waiting *waiting, size_t index)
-{
-    return (struct waiting_concert *)(void *)(waiting->concerts + index * waiting->concert_size);
-}
 
 bool waiting_open(struct waiting *waiting, size_t concerts_max, size_t concert_size)
 {
-    size_t buckets = 1;
-    while (buckets < concerts_max)
-        buckets *= 2;
     RESV_ASSERT(concert_size >= sizeof(struct waiting_concert));
-    *waiting = (struct waiting){
-        .concerts_count = concerts_max, .concert_size = concert_size, .buckets_mask = buckets - 1};
-    waiting->concerts = calloc(concerts_max, concert_size);
-    waiting->buckets = calloc(buckets, sizeof *waiting->buckets);
-    if (waiting->concerts == NULL || waiting->buckets == NULL)
-        return false;
-    for (size_t i = concerts_max; i-- > 0;) {
-        concert_at(waiting, i)->hash_next = waiting->free;
-        waiting->free = concert_at(waiting, i);
-    }
-    return true;
+    *waiting = (struct waiting){0};
+    return concerts_open(&waiting->concerts, concerts_max, concert_size);
 }
 
 void waiting_close(struct waiting *waiting)
 {
-    free(waiting->concerts);
-    free(waiting->buckets);
-    *waiting = (struct waiting){0};
+    concerts_close(&waiting->concerts);
 }
 
 /* --- lists of operations ------------------------------------------------------------------------
@@ -109,65 +87,20 @@ static void move(struct waiting *waiting, struct resv_op *op, enum place place)
 /* --- concerts -----------------------------------------------------------------------------------
  */
 
-static struct waiting_concert **bucket_of(struct waiting *waiting, int64_t id)
-{
-    uint64_t hash = (uint64_t)id * 0x9e3779b97f4a7c15;
-    return &waiting->buckets[(hash >> 32) & waiting->buckets_mask];
-}
-
-static struct waiting_concert *find(struct waiting *waiting, int64_t id)
-{
-    struct waiting_concert **bucket = bucket_of(waiting, id);
-    for (struct waiting_concert *concert = *bucket; concert != NULL; concert = concert->hash_next) {
-        if (concert->id == id)
-            return concert;
-    }
-    struct waiting_concert *concert = waiting->free;
-    if (concert == NULL)
-        return NULL;
-    waiting->free = concert->hash_next;
-    memset(concert, 0, waiting->concert_size);
-    concert->id = id;
-    concert->hash_next = *bucket;
-    *bucket = concert;
-    return concert;
-}
-
 void waiting_let_go(struct waiting *waiting, struct waiting_concert *concert)
 {
-    if (concert->line.count > 0 || concert->users > 0 || concert->ready)
-        return;
-    struct waiting_concert **link = bucket_of(waiting, concert->id);
-    while (*link != concert) {
-        RESV_ASSERT(*link != NULL);
-        link = &(*link)->hash_next;
-    }
-    *link = concert->hash_next;
-    concert->hash_next = waiting->free;
-    waiting->free = concert;
+    if (concert->line.count == 0)
+        concerts_let_go(&waiting->concerts, &concert->entry);
 }
 
 void waiting_set_ready(struct waiting *waiting, struct waiting_concert *concert)
 {
-    if (concert->ready)
-        return;
-    concert->ready = true;
-    concert->ready_next = NULL;
-    if (waiting->ready_first == NULL)
-        waiting->ready_first = concert;
-    else
-        waiting->ready_last->ready_next = concert;
-    waiting->ready_last = concert;
+    concerts_set_ready(&waiting->concerts, &concert->entry);
 }
 
 struct waiting_concert *waiting_take_ready(struct waiting *waiting)
 {
-    struct waiting_concert *concert = waiting->ready_first;
-    if (concert == NULL)
-        return NULL;
-    waiting->ready_first = concert->ready_next;
-    concert->ready = false;
-    return concert;
+    return (struct waiting_concert *)concerts_take_ready(&waiting->concerts);
 }
 
 /* --- operations ---------------------------------------------------------------------------------
@@ -175,7 +108,8 @@ struct waiting_concert *waiting_take_ready(struct waiting *waiting)
 
 bool waiting_add(struct waiting *waiting, struct resv_op *op)
 {
-    struct waiting_concert *concert = find(waiting, op->concert_id);
+    struct waiting_concert *concert =
+        (struct waiting_concert *)concerts_find(&waiting->concerts, op->concert_id);
     if (concert == NULL)
         return false;
     waiting_op_of(op)->concert = concert;
@@ -199,8 +133,9 @@ void waiting_answer(struct waiting *waiting, struct resv_op *op, enum resv_outco
 
 void waiting_answer_all(struct waiting *waiting, enum resv_outcome outcome)
 {
-    for (size_t i = 0; i < waiting->concerts_count; i++) {
-        struct waiting_concert *concert = concert_at(waiting, i);
+    for (size_t i = 0; i < waiting->concerts.entries_count; i++) {
+        struct waiting_concert *concert =
+            (struct waiting_concert *)concerts_at(&waiting->concerts, i);
         while (concert->line.first != NULL)
             waiting_answer(waiting, concert->line.first, outcome);
     }

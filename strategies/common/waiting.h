@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "common/base.h"
+#include "common/concerts.h"
 #include "resvd/op.h"
 
 /* Where a RESERVE is; changed in waiting.c only. */
@@ -26,12 +27,8 @@ struct op_list {
 /* A concert for which something waits or is under way. A strategy's own struct begins with it; the
  * rest of that is zeroed when the entry is new. */
 struct waiting_concert {
-    int64_t id;
+    struct concert_entry entry;
     struct op_list line; /* who waits, in order of arrival */
-    size_t users;        /* the strategy's: it needs the entry; groups under way, say */
-    bool ready;          /* in line for a group */
-    struct waiting_concert *ready_next;
-    struct waiting_concert *hash_next; /* or in the free list */
 };
 
 /* At resv_op.strategy_private. */
@@ -45,13 +42,7 @@ struct waiting_op {
 };
 
 struct waiting {
-    char *concerts;
-    size_t concerts_count;
-    size_t concert_size;
-    struct waiting_concert *free;
-    struct waiting_concert **buckets;
-    size_t buckets_mask;
-    struct waiting_concert *ready_first, *ready_last;
+    struct concerts concerts;
     struct op_list answers;
     size_t count; /* operations that wait, of all concerts */
 };

@@ -3,14 +3,11 @@
 
 #include <string.h>
 
-static uint64_t mix(int64_t id)
-{
-    return ((uint64_t)id * 0x9e3779b97f4a7c15) >> 32;
-}
+#include "resvd/hash.h"
 
 static struct concert_fact *concert_place(struct facts *facts, int64_t concert_id)
 {
-    return &facts->concerts[mix(concert_id) & (FACTS_CONCERTS - 1)];
+    return &facts->concerts[resv_hash_id(concert_id) & (FACTS_CONCERTS - 1)];
 }
 
 void facts_put_concert(struct facts *facts, int64_t concert_id, int64_t remaining)
@@ -21,7 +18,8 @@ void facts_put_concert(struct facts *facts, int64_t concert_id, int64_t remainin
 
 const struct concert_fact *facts_find_concert(const struct facts *facts, int64_t concert_id)
 {
-    const struct concert_fact *fact = &facts->concerts[mix(concert_id) & (FACTS_CONCERTS - 1)];
+    const struct concert_fact *fact =
+        &facts->concerts[resv_hash_id(concert_id) & (FACTS_CONCERTS - 1)];
     return concert_id != 0 && fact->concert_id == concert_id ? fact : NULL;
 }
 
@@ -39,12 +37,13 @@ void facts_drop_concerts(struct facts *facts)
 
 void facts_put_member(struct facts *facts, int64_t member_id)
 {
-    facts->members[mix(member_id) & (FACTS_MEMBERS - 1)] = member_id;
+    facts->members[resv_hash_id(member_id) & (FACTS_MEMBERS - 1)] = member_id;
 }
 
 bool facts_know_member(const struct facts *facts, int64_t member_id)
 {
-    return member_id != 0 && facts->members[mix(member_id) & (FACTS_MEMBERS - 1)] == member_id;
+    return member_id != 0 &&
+           facts->members[resv_hash_id(member_id) & (FACTS_MEMBERS - 1)] == member_id;
 }
 
 void facts_drop_members(struct facts *facts)

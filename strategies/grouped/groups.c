@@ -60,7 +60,7 @@ static void release_group(struct grouped_group *own)
     struct grouped *grouped = own->grouped;
     struct waiting_concert *concert = &own->concert->waiting;
     RESV_ASSERT(group_size(&own->group) == 0 && own->bound);
-    concert->users--;
+    concert->entry.users--;
     if (concert->line.count > 0)
         waiting_set_ready(&grouped->waiting, concert);
     else
@@ -131,7 +131,7 @@ static void bind(struct grouped_group *own)
         return;
     resv_metric_observe(grouped->base.host, &grouped_metrics, METRIC_GROUP_OPERATIONS,
                         group->count);
-    if (concert->line.count > 0 && concert->users < grouped->groups_per_concert) {
+    if (concert->line.count > 0 && concert->entry.users < grouped->groups_per_concert) {
         waiting_set_ready(&grouped->waiting, concert);
         schedule(grouped);
     }
@@ -229,10 +229,10 @@ static void start_group(struct grouped *grouped, struct grouped_concert *concert
     grouped->free_group = own->next_free;
     own->concert = concert;
     own->bound = false;
-    group->concert_id = concert->waiting.id;
+    group->concert_id = concert->waiting.entry.id;
     group->count = 0;
     group->commits_lost = 0;
-    concert->waiting.users++;
+    concert->waiting.entry.users++;
     concert->groups_unbound++;
     base_prepare_work(&grouped->base, &group->work, concert->waiting.line.first, &owner);
     group->work.data = group;
@@ -251,12 +251,12 @@ static void start_groups(struct grouped *grouped)
         struct grouped_concert *concert = (struct grouped_concert *)waiting;
         /* Groups that have no session yet will take what waits. */
         if (waiting->line.count <= concert->groups_unbound * grouped->group_max ||
-            waiting->users >= grouped->groups_per_concert) {
+            waiting->entry.users >= grouped->groups_per_concert) {
             waiting_let_go(&grouped->waiting, waiting);
             continue;
         }
         start_group(grouped, concert);
-        if (waiting->users < grouped->groups_per_concert)
+        if (waiting->entry.users < grouped->groups_per_concert)
             waiting_set_ready(&grouped->waiting, waiting);
     }
 }
@@ -300,7 +300,7 @@ void grouped_add(struct grouped *grouped, struct resv_op *op)
 {
     if (waiting_add(&grouped->waiting, op)) {
         struct waiting_concert *concert = waiting_op_of(op)->concert;
-        if (concert->users < grouped->groups_per_concert)
+        if (concert->entry.users < grouped->groups_per_concert)
             waiting_set_ready(&grouped->waiting, concert);
     } else {
         waiting_answer(&grouped->waiting, op, RESV_UNAVAILABLE);

@@ -65,6 +65,7 @@ struct database_link_config {
     size_t catalog_max;   /* catalog operations under way; more are refused as busy */
     bool needs_procedure; /* CALL_RESERVE will be used: opening fails when it cannot be made; else
                            * that is a warning in the log */
+    bool may_be_away;     /* health says MISSED, not DOWN, while it cannot be reached */
 };
 
 struct database_link_events {
@@ -77,6 +78,9 @@ struct database_link_events {
     /* A catalog write of this process was done: what was remembered of the concert may be wrong.
      * concert_id 0: of everything, members too. Comes before the operation completes. */
     void (*catalog_changed)(void *data, int64_t concert_id);
+    /* May be NULL. A catalog operation has its outcome and its result: who has this completes it,
+     * now or later, instead of the link, which has done with it. */
+    void (*catalog_answered)(void *data, struct resv_op *op, enum resv_outcome outcome);
     /* A catalog operation has completed. */
     void (*catalog_done)(void *data);
     /* After database_link_close: all memory is freed. May come from inside it. */

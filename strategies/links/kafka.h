@@ -64,8 +64,12 @@ struct kafka_link_events {
      * be `end`. Events were lost (retention, or the topic was made anew). Nothing more of it comes
      * until kafka_fetch_from. */
     void (*gap)(void *data, int32_t partition, int64_t first, int64_t end);
-    /* After kafka_link_close: all memory is freed. May come from inside it. Nothing else comes
-     * after kafka_link_close, but letters that were asked for are done (not complete) before. */
+    /* Where the partition began and ended when that was asked for, after kafka_find_end: all that
+     * had been persisted before that call is below `end`. */
+    void (*end)(void *data, int32_t partition, int64_t first, int64_t end);
+    /* After kafka_link_close: all memory is freed. Comes from inside it when the link was never
+     * started, and may at other times. Nothing else comes after kafka_link_close, but letters that
+     * were asked for are done (not complete) before. */
     void (*closed)(void *data);
 };
 
@@ -103,9 +107,7 @@ enum kafka_target {
 };
 
 enum kafka_result {
-    KAFKA_PERSISTED,          /* on all replicas that are in sync: .partition and .offset are set;
-                               * offset -1 where an answer was lost and Kafka, asked again, only
-                               * says that it has it already */
+    KAFKA_PERSISTED,          /* on all replicas that are in sync, at .partition and .offset */
     KAFKA_NOT_PERSISTED,      /* is not in the log and will not be */
     KAFKA_POSSIBLY_PERSISTED, /* nobody knows; it may even come later */
 };
@@ -126,6 +128,7 @@ struct kafka_event {
     int64_t offset;
     /* The link's. */
     struct kafka_event *next, *previous;
+    bool repeated;
 };
 
 /* How many more events may be published now. */
@@ -147,6 +150,10 @@ struct kafka_record {
 
 /* Of a partition that is assigned. What was fetched before is dropped. -1: from the beginning. */
 void kafka_fetch_from(struct kafka_link *link, int32_t partition, int64_t offset);
+/* Of a partition that is assigned: `end` follows, once for all calls that came before the brokers
+ * were asked; they are asked again until they answer, or until it is revoked. Does not disturb what
+ * is fetched. */
+void kafka_find_end(struct kafka_link *link, int32_t partition);
 /* Fills records with what has been fetched, in order, from the first that was not passed; returns
  * how many, at most count. They stay valid until they are passed, fetched anew or revoked. */
 size_t kafka_peek(struct kafka_link *link, int32_t partition, struct kafka_record *records,

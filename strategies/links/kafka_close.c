@@ -14,7 +14,7 @@
 
 #define CLOSE_MS 3000
 
-static void free_link(struct kafka_link *link)
+void kafka_close_free(struct kafka_link *link)
 {
     void (*closed)(void *data) = link->events.closed;
     void *data = link->events.data;
@@ -32,7 +32,7 @@ static void poll_closed(uv_handle_t *handle)
 {
     struct kafka_link *link = handle->data;
     close(link->event_descriptor);
-    free_link(link);
+    kafka_close_free(link);
 }
 
 static bool is_late(const struct kafka_link *link)
@@ -78,7 +78,7 @@ void kafka_close_go_on(struct kafka_link *link)
     if (link->clients != NULL)
         return; /* each that ends brings us here */
     if (link->event_descriptor < 0) {
-        free_link(link);
+        kafka_close_free(link);
         return;
     }
     link->poll_closing = true;

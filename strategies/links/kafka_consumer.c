@@ -118,6 +118,21 @@ static void commit(struct kafka_consumer *consumer)
 /* --- what librdkafka fetches -------------------------------------------------------------------
  */
 
+/* NULL: of none. librdkafka (its issue 5573, every version until 2026) aborts the process when it
+ * is told again while a partition from the last time is still about to stop. Its main thread takes
+ * everything in order, a stop first and then its answer: who was answered twice by it meanwhile
+ * comes behind both. */
+static rd_kafka_resp_err_t tell(struct kafka_consumer *consumer,
+                                const rd_kafka_topic_partition_list_t *list)
+{
+    for (int i = 0; i < 2; i++) {
+        rd_kafka_topic_partition_list_t *now = NULL;
+        if (rd_kafka_assignment(consumer->client->handle, &now) == RD_KAFKA_RESP_ERR_NO_ERROR)
+            rd_kafka_topic_partition_list_destroy(now);
+    }
+    return rd_kafka_assign(consumer->client->handle, list);
+}
+
 /* One that is fetched already goes on behind what was taken of it: the rest of what librdkafka had
  * of it is fetched again. */
 void kafka_consumer_tell_client(struct kafka_consumer *consumer)
@@ -129,7 +144,7 @@ void kafka_consumer_tell_client(struct kafka_consumer *consumer)
             rd_kafka_topic_partition_list_add(list, kafka_link_topic(consumer->link), i)->offset =
                 partition->next_offset;
     }
-    rd_kafka_resp_err_t error = rd_kafka_assign(consumer->client->handle, list);
+    rd_kafka_resp_err_t error = tell(consumer, list);
     if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
         kafka_log_say(consumer->link, RESV_LOG_WARNING, "kafka partitions not fetched",
                       rd_kafka_err2str(error));
@@ -192,6 +207,7 @@ static void unassign(struct kafka_partition *partition)
     partition->limited = false;
     partition->generation++;
     partition->edges_wanted = KAFKA_EDGES_NONE;
+    partition->end_wanted = partition->end_asking = false;
     partition->consumer->assigned--;
 }
 
@@ -201,7 +217,7 @@ static void partitions_go(struct kafka_consumer *consumer)
     bool lost = rd_kafka_assignment_lost(consumer->client->handle) != 0;
     if (!lost)
         commit(consumer);
-    rd_kafka_assign(consumer->client->handle, NULL);
+    tell(consumer, NULL);
     for (int32_t i = 0; i < link->partition_count; i++) {
         if (!consumer->partitions[i].assigned)
             continue;

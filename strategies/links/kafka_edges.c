@@ -2,7 +2,8 @@
  * under way at most, for all partitions that want it.
  *
  * Asked when a partition shall be fetched from its beginning, and when the offset asked for is not
- * there. An answer counts only if nothing else was asked of the partition meanwhile.
+ * there: then an answer counts only if nothing else was asked of the partition meanwhile. And asked
+ * when the strategy wants to know the end: then an answer counts if it was asked for after that.
  *
  * rd_kafka_query_watermark_offsets would be the one made for this, but does not keep to its time
  * (librdkafka 2.0: it waits until a broker answers); the offsets "of the times" -2 and -1 are the
@@ -87,18 +88,31 @@ static void use_answer(struct kafka_partition *partition)
     }
 }
 
+static void tell_end(struct kafka_partition *partition)
+{
+    struct kafka_link *link = partition->consumer->link;
+    if (!partition->end_asking)
+        return; /* nobody wants it, or it was revoked meanwhile */
+    partition->end_asking = false;
+    if (link->state == KAFKA_OPEN)
+        link->events.end(link->events.data, partition->number, partition->edges_first,
+                         partition->edges_end);
+}
+
 static void take_answer(struct kafka_partition *partition, rd_kafka_resp_err_t *failed)
 {
     struct kafka_consumer *consumer = partition->consumer;
     partition->edges_asking = false;
-    if (!partition->assigned || partition->generation != partition->edges_generation)
-        return; /* something else was wanted meanwhile */
-    if (partition->edges_error == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        use_answer(partition);
+    if (partition->edges_error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        partition->end_wanted = partition->end_wanted || partition->end_asking;
+        partition->end_asking = false;
+        consumer->edges_again_ns = resv_now_ns(consumer->link->host) + PAUSE_NS;
+        *failed = partition->edges_error;
         return;
     }
-    consumer->edges_again_ns = resv_now_ns(consumer->link->host) + PAUSE_NS;
-    *failed = partition->edges_error;
+    if (partition->assigned && partition->generation == partition->edges_generation)
+        use_answer(partition); /* else something else was wanted meanwhile */
+    tell_end(partition);
 }
 
 static void asked(uv_work_t *work, int status)
@@ -129,6 +143,17 @@ void kafka_edges_want(struct kafka_partition *partition, enum kafka_edges_reason
     kafka_link_go_on(partition->consumer->link);
 }
 
+void kafka_find_end(struct kafka_link *link, int32_t number)
+{
+    RESV_ASSERT(link->consumer != NULL && number >= 0 && number < link->partition_count);
+    struct kafka_partition *partition = &link->consumer->partitions[number];
+    if (!partition->assigned || link->consumer->closing)
+        return; /* `revoked` was told, or need not be any more */
+    partition->end_wanted = true;
+    partition->consumer->edges_wanted = true;
+    kafka_link_go_on(link);
+}
+
 void kafka_edges_go_on(struct kafka_consumer *consumer)
 {
     struct kafka_link *link = consumer->link;
@@ -138,9 +163,11 @@ void kafka_edges_go_on(struct kafka_consumer *consumer)
     consumer->edges_wanted = false;
     for (int32_t i = 0; i < link->partition_count; i++) {
         struct kafka_partition *partition = &consumer->partitions[i];
-        if (partition->edges_wanted == KAFKA_EDGES_NONE)
+        if (partition->edges_wanted == KAFKA_EDGES_NONE && !partition->end_wanted)
             continue;
         partition->edges_asking = true;
+        partition->end_asking = partition->end_wanted;
+        partition->end_wanted = false;
         partition->edges_generation = partition->generation;
         partition->edges_error = RD_KAFKA_RESP_ERR_NO_ERROR;
         consumer->edges_wanted = true; /* until the answer was used */

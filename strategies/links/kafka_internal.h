@@ -57,6 +57,7 @@ enum {
     KAFKA_METRIC_PERSISTED,
     KAFKA_METRIC_NOT_PERSISTED,
     KAFKA_METRIC_POSSIBLY,
+    KAFKA_METRIC_REPEATED,
     KAFKA_METRIC_DELIVERY_SECONDS,
     KAFKA_METRIC_PRODUCERS,
     KAFKA_METRIC_ROUND_TRIP_SECONDS,
@@ -216,6 +217,8 @@ bool kafka_link_is_closing(const struct kafka_link *link);
 
 /* kafka_close.c: from CLOSING to freed, as far as it goes now. */
 void kafka_close_go_on(struct kafka_link *link);
+/* Of which nothing is left, or was ever begun; then it is closed. */
+void kafka_close_free(struct kafka_link *link);
 
 /* --- start (kafka_start.c, kafka_topics.c) ------------------------------------------------------
  */
@@ -288,6 +291,8 @@ struct kafka_partition {
     unsigned edges_generation;
     rd_kafka_resp_err_t edges_error;
     int64_t edges_first, edges_end;
+    bool end_wanted; /* by kafka_find_end, since the brokers were asked last */
+    bool end_asking; /* what is asked now is an answer to that */
 };
 
 struct kafka_consumer {

@@ -193,6 +193,10 @@ void kafka_link_interrupt(struct kafka_link *link)
 void kafka_link_close(struct kafka_link *link)
 {
     RESV_ASSERT(link->state != KAFKA_CLOSING && link->under_way == 0);
+    if (link->state == KAFKA_CREATED) {
+        kafka_close_free(link); /* nothing to wait for, and after a failed open nobody who waits */
+        return;
+    }
     link->state = KAFKA_CLOSING;
     kafka_link_go_on(link);
 }

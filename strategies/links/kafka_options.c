@@ -100,6 +100,10 @@ static const struct resv_metric metrics[] = {
                                .type = RESV_METRIC_COUNTER,
                                .help = "Events that were sent, and nobody knows what became of "
                                        "them"},
+    [KAFKA_METRIC_REPEATED] = {.name = "kafka_events_repeated_total",
+                               .type = RESV_METRIC_COUNTER,
+                               .help = "Events published once more, since nobody could say where "
+                                       "in the log they are"},
     [KAFKA_METRIC_DELIVERY_SECONDS] = {.name = "kafka_delivery_seconds",
                                        .type = RESV_METRIC_HISTOGRAM_SECONDS,
                                        .help = "From an event's publishing until its fate was "

@@ -1,8 +1,17 @@
 /* Events out: publish, what became of each, and a new producer after a fatal error.
  *
  * Every event that was published is told of exactly once: by the delivery report that librdkafka
- * owes for each message, or, where librdkafka did not take it, from the list of refused ones. What
- * librdkafka says of a message's fate is passed on as it is.
+ * owes for each message, or, where librdkafka did not take it, from the list of refused ones.
+ *
+ * Persisted is what Kafka has told an offset of. librdkafka says so, too, of a message that was
+ * refused for a while (its partition's leader had changed, or was not there yet) when one that was
+ * sent behind it was taken: it holds that a broker takes them in their order only. A broker does
+ * not while it has nothing of this producer in that partition (Kafka's ProducerStateManager takes
+ * any sequence number then), and the message is in no log. So
+ *  - one request is under way on a connection at most (kafka_properties.c): nothing is behind it;
+ *  - what is told as persisted without an offset is published once more. It may be in the log twice
+ *    then, or behind later ones, as if another process had published it. The offsets behind such a
+ *    one in a report are none either: librdkafka counts on from the -1 of a refusal.
  *
  * The partition follows from the key and the number of partitions at the start: should the topic
  * get more, the events of a key stay together as long as this process lives. */
@@ -58,6 +67,7 @@ void kafka_publish(struct kafka_link *link, struct kafka_event *event)
     struct kafka_client *client = link->producer;
     event->result = KAFKA_NOT_PERSISTED;
     event->offset = -1;
+    event->repeated = false;
     event->partition = partition_of(link, event);
     link->under_way++;
     /* One without bytes has no value at all: that ends a letter where the topic is compacted. */
@@ -91,30 +101,53 @@ static void finish(struct kafka_link *link, struct kafka_event *event)
     event->done(event);
 }
 
-static enum kafka_result result_of(const rd_kafka_message_t *message)
+static enum kafka_result result_of(const rd_kafka_message_t *message, bool has_offset)
 {
+    const struct kafka_event *event = message->_private;
     switch (rd_kafka_message_status(message)) {
     case RD_KAFKA_MSG_STATUS_PERSISTED:
-        return KAFKA_PERSISTED;
+        return has_offset ? KAFKA_PERSISTED : KAFKA_POSSIBLY_PERSISTED;
     case RD_KAFKA_MSG_STATUS_NOT_PERSISTED:
-        return KAFKA_NOT_PERSISTED;
+        return event->repeated ? KAFKA_POSSIBLY_PERSISTED : KAFKA_NOT_PERSISTED;
     case RD_KAFKA_MSG_STATUS_POSSIBLY_PERSISTED:
         break;
     }
     return KAFKA_POSSIBLY_PERSISTED;
 }
 
+/* What librdkafka takes for persisted, and has no offset: once more. False: that is not possible.
+ */
+static bool repeat(struct kafka_client *client, const rd_kafka_message_t *message)
+{
+    struct kafka_link *link = client->link;
+    struct kafka_event *event = message->_private;
+    if (rd_kafka_message_status(message) != RD_KAFKA_MSG_STATUS_PERSISTED || event->repeated ||
+        client->retired || link->state != KAFKA_OPEN ||
+        rd_kafka_produce(client->topics[event->target], event->partition, RD_KAFKA_MSG_F_COPY,
+                         message->payload, message->len, message->key, message->key_len,
+                         event) != 0)
+        return false;
+    event->repeated = true;
+    client->under_way++;
+    kafka_count(link, KAFKA_METRIC_REPEATED, 1);
+    return true;
+}
+
 void kafka_producer_delivered(struct kafka_client *client, rd_kafka_event_t *report)
 {
     struct kafka_link *link = client->link;
+    bool has_offset = true;
     for (const rd_kafka_message_t *message; (message = rd_kafka_event_message_next(report));) {
         struct kafka_event *event = message->_private;
         RESV_ASSERT(client->under_way > 0);
         client->under_way--;
-        event->result = result_of(message);
+        has_offset = has_offset && message->offset >= 0;
+        event->result = result_of(message, has_offset);
+        if (event->result == KAFKA_POSSIBLY_PERSISTED && repeat(client, message))
+            continue;
         if (event->result == KAFKA_PERSISTED) {
             event->partition = message->partition;
-            event->offset = message->offset >= 0 ? message->offset : -1;
+            event->offset = message->offset;
             kafka_link_set_up(link, true);
         } else {
             link->undelivered++;

@@ -14,6 +14,10 @@
 #define NAMES_MAX     512
 #define NAME_SIZE     64
 #define MESSAGE_EXTRA 512 /* bytes around a payload: key, headers of record and batch */
+/* One answer for so much, or for what comes in 50 ms, rather than one for each batch that is
+ * produced: it spares broker and consumer most of their work, and makes larger transactions. A
+ * partition that joins waits for the request under way, which is for the others. */
+#define FETCH_BYTES_MIN 262144
 
 /* --- which there are ---------------------------------------------------------------------------
  */
@@ -103,6 +107,10 @@ static const struct {
     {"acks", "is always all: an event counts as published when all replicas in sync have it"},
     {"request.required.acks",
      "is always all: an event counts as published when all replicas in sync have it"},
+    {"max.in.flight.requests.per.connection",
+     "is always 1 for the producer: the second request must not come before the first"},
+    {"max.in.flight",
+     "is always 1 for the producer: the second request must not come before the first"},
     {"message.timeout.ms", "is timeout_ms here"},
     {"delivery.timeout.ms", "is timeout_ms here"},
     {"partitioner", "is always murmur2: events of one concert are on one partition"},
@@ -210,8 +218,11 @@ static bool set_producer(rd_kafka_conf_t *conf, const struct kafka_link *link, c
         {"enable.idempotence", "true"},
         {"acks", "all"},
         {"partitioner", "murmur2"},
-        {"max.in.flight.requests.per.connection", "5"},
-        {"linger.ms", "1"},
+        /* See kafka_producer.c. More make it no faster: what waits goes in one request. */
+        {"max.in.flight.requests.per.connection", "1"},
+        /* Waits for more in one request, beside the way to the broker; at 1 ms that wait is what
+         * answers take longest for, at 0.1 requests are too many. */
+        {"linger.ms", "0.2"},
         {"compression.codec", "lz4"},
         {"retry.backoff.ms", "50"},
     };
@@ -247,10 +258,7 @@ static bool set_consumer(rd_kafka_conf_t *conf, const struct kafka_link *link, c
         {"heartbeat.interval.ms", "1000"},
         /* So long it waits for a commit's answer, where the broker says nothing. */
         {"socket.timeout.ms", "3000"},
-        /* A broker answers as soon as it has a byte; a partition that joins waits for the request
-         * under way, which is for the others. */
-        {"fetch.min.bytes", "1"},
-        {"fetch.wait.max.ms", "50"},
+        {"fetch.wait.max.ms", "50"}, /* see FETCH_BYTES_MIN */
         /* Pauses before a partition whose buffer was full is fetched again, too. */
         {"fetch.error.backoff.ms", "20"},
         {"queued.min.messages", "1000000"},
@@ -264,10 +272,13 @@ static bool set_consumer(rd_kafka_conf_t *conf, const struct kafka_link *link, c
     /* Each partition has a queue of its own, each with this bound. */
     int64_t partitions = link->partition_count > 0 ? link->partition_count : 1;
     int64_t kbytes = clamp(link->settings.fetch_buffer_kbytes / partitions, 64, 2097151);
+    int64_t fetch_bytes = clamp(kbytes * 1024 / 2, 65536, 1048576);
     return good && set(conf, "group.id", link->settings.group, why, why_size) &&
            set_number(conf, "queued.max.messages.kbytes", kbytes, why, why_size) &&
-           set_number(conf, "fetch.message.max.bytes", clamp(kbytes * 1024 / 2, 65536, 1048576),
-                      why, why_size);
+           set_number(conf, "fetch.message.max.bytes", fetch_bytes, why, why_size) &&
+           /* Not more than comes from one partition: a hot one would always wait. */
+           set_number(conf, "fetch.min.bytes", clamp(FETCH_BYTES_MIN, 1, fetch_bytes), why,
+                      why_size);
 }
 
 static bool set_letters(rd_kafka_conf_t *conf, const struct kafka_link *link, char *why,

@@ -97,7 +97,10 @@ static void complete(struct mariadb_catalog *catalog, struct resv_op *op, enum r
     catalog->under_way--;
     bool was_busy = catalog->was_busy;
     catalog->was_busy = false;
-    resv_op_complete(host, op, outcome);
+    if (events->catalog_answered != NULL)
+        events->catalog_answered(events->data, op, outcome);
+    else
+        resv_op_complete(host, op, outcome);
     if (was_busy)
         resv_host_ready_for_more(host);
     events->catalog_done(events->data);

@@ -130,8 +130,9 @@ void mariadb_link_say_health(struct database_link *link)
         snprintf(detail, sizeof detail, "works with %zu connections: %.200s",
                  mariadb_link_alive(link), link->problem);
     bool good = link->up && !link->refuses_writes;
-    resv_host_health(link->host, MARIADB_COMPONENT, good ? RESV_HEALTH_UP : RESV_HEALTH_DOWN,
-                     link->latency_ns, detail[0] == '\0' ? NULL : detail);
+    enum resv_health_state away = link->config.may_be_away ? RESV_HEALTH_MISSED : RESV_HEALTH_DOWN;
+    resv_host_health(link->host, MARIADB_COMPONENT, good ? RESV_HEALTH_UP : away, link->latency_ns,
+                     detail[0] == '\0' ? NULL : detail);
     link->health_ns = resv_now_ns(link->host);
 }
 

@@ -57,13 +57,6 @@ static const char *const first_tables[] = {
     "updated_at BIGINT NOT NULL COMMENT 'milliseconds since 1970 UTC', "
     "PRIMARY KEY (topic, partition_id))" TABLE_OPTIONS("how far events were applied"),
 
-    /* A table of its own, so that a reset replaces it in one with the others. */
-    "CREATE TABLE IF NOT EXISTS database_epoch ("
-    "id TINYINT UNSIGNED NOT NULL PRIMARY KEY, "
-    "epoch BIGINT NOT NULL, "
-    "CHECK (id = 1))" TABLE_OPTIONS("how often this database has been reset"),
-    "INSERT IGNORE INTO database_epoch (id, epoch) VALUES (1, 0)",
-
     /* Its rows come with their first use (MARIADB_SYNC_TEXT). */
     "CREATE TABLE IF NOT EXISTS durable_point ("
     "id TINYINT UNSIGNED NOT NULL PRIMARY KEY, "
@@ -73,9 +66,20 @@ static const char *const first_tables[] = {
     NULL,
 };
 
+static const char *const epoch_table[] = {
+    /* A table of its own, so that a reset replaces it in one with the others. */
+    "CREATE TABLE IF NOT EXISTS database_epoch ("
+    "id TINYINT UNSIGNED NOT NULL PRIMARY KEY, "
+    "epoch BIGINT NOT NULL, "
+    "CHECK (id = 1))" TABLE_OPTIONS("how often this database has been reset"),
+    "INSERT IGNORE INTO database_epoch (id, epoch) VALUES (1, 0)",
+
+    NULL,
+};
+
 const struct mariadb_migration mariadb_migrations[] = {
-    {"concerts, members, reservations, consumer_position, database_epoch, durable_point",
-     first_tables},
+    {"concerts, members, reservations, consumer_position, durable_point", first_tables},
+    {"database_epoch", epoch_table},
 };
 
 const size_t mariadb_migrations_count = sizeof mariadb_migrations / sizeof mariadb_migrations[0];

@@ -11,6 +11,7 @@
 
 #include "mariadb_session_internal.h"
 #include "resvd/assert.h"
+#include "resvd/hash.h"
 
 #define NS_PER_MS 1000000ULL
 /* A server forgets a client that has vanished without a word, and frees the locks it holds, after
@@ -81,13 +82,11 @@ static size_t write_text(const struct database_session *session, char *text, siz
     return (size_t)length;
 }
 
-/* FNV-1a; never 0. */
+/* Never 0. */
 static uint64_t identity_of(const char *text)
 {
-    uint64_t sum = 0xcbf29ce484222325U;
-    for (; text != NULL && *text != '\0'; text++)
-        sum = (sum ^ (unsigned char)*text) * 0x100000001b3U;
-    return sum == 0 ? 1 : sum;
+    const uint64_t hash = text == NULL ? 0 : resv_hash_bytes(text, strlen(text));
+    return hash == 0 ? 1 : hash;
 }
 
 static long number_of(const char *text)

@@ -129,7 +129,7 @@ void mariadb_start_go_on(struct database_link *link)
     if (link->state == LINK_CONNECTING && link->cannot_start)
         fail_start(link, MARIADB_EXIT_CONFIG, link->problem);
     else if (is_free && resv_now_ns(link->host) >= mariadb_start_deadline_ns(link))
-        give_up(link, "no answer in time");
+        give_up(link, "no answer in time: see [database], or raise start_timeout_ms of [server]");
     else if (link->state == LINK_CONNECTING && is_free)
         begin_first(link);
     else if (link->state == LINK_FILLING)

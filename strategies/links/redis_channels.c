@@ -4,15 +4,14 @@
 
 #include "redis_internal.h"
 #include "resvd/assert.h"
+#include "resvd/hash.h"
 
 #define BUCKETS_AT_FIRST 256
 
-/* FNV-1a: channels are named by ourselves, nobody chooses them to collide. */
+/* Channels are named by ourselves, nobody chooses them to collide. */
 static uint64_t hash_of(struct redis_text channel)
 {
-    uint64_t hash = 14695981039346656037ULL;
-    for (size_t i = 0; i < channel.size; i++)
-        hash = (hash ^ (unsigned char)channel.bytes[i]) * 1099511628211ULL;
+    const uint64_t hash = resv_hash_bytes(channel.bytes, channel.size);
     return hash ^ (hash >> 32);
 }
 

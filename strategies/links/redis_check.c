@@ -106,16 +106,16 @@ void redis_check_warn(struct redis_node *node, const char *info)
         const char *fsync = node->facts.appendfsync;
         if (strcmp(value_of(info, "aof_enabled", value, sizeof value), "0") == 0)
             add(text, sizeof text,
-                "appendonly=no: what was sold since the last snapshot is lost when it restarts "
-                "(set it to yes)");
+                "appendonly=no: what was taken and not published is free again when it restarts, "
+                "and all numbers are made anew (set it to yes)");
         else if (strcmp(fsync, "everysec") == 0)
             add(text, sizeof text,
-                "appendfsync=everysec: up to two seconds of sales are lost when its machine "
-                "loses power (set it to always)");
+                "appendfsync=everysec: when its machine loses power, seats given back in the last "
+                "two seconds may be sold to who was told 503 (set it to always)");
         else if (strcmp(fsync, "no") == 0)
             add(text, sizeof text,
-                "appendfsync=no: up to half a minute of sales is lost when its machine loses power "
-                "(set it to always)");
+                "appendfsync=no: when its machine loses power, seats given back in the last half "
+                "minute may be sold to who was told 503 (set it to always)");
     }
     if (strcmp(text, node->warned) == 0)
         return;

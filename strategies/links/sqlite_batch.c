@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "resvd/assert.h"
+#include "resvd/hash.h"
 #include "sqlite_internal.h"
 
 static int read_concert(struct sqlite_writer *writer, struct sqlite_batch_concert *concert)
@@ -29,8 +30,7 @@ static int read_concert(struct sqlite_writer *writer, struct sqlite_batch_concer
 static int find_concert(struct sqlite_writer *writer, int64_t id,
                         struct sqlite_batch_concert **concert)
 {
-    uint64_t hash = (uint64_t)id * 0x9e3779b97f4a7c15;
-    size_t position = (size_t)(hash >> 32) & writer->slots_mask;
+    size_t position = resv_hash_id(id) & writer->slots_mask;
     while (writer->slots[position].generation == writer->generation) {
         *concert = &writer->concerts[writer->slots[position].index];
         if ((*concert)->id == id)

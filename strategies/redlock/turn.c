@@ -80,7 +80,7 @@ static void set_free(struct turn *turn)
     set_state(turn, TURN_FREE);
     turn->next_free = redlock->free_turn;
     redlock->free_turn = turn;
-    if (redlock->waiting.ready_first != NULL)
+    if (redlock->waiting.concerts.ready_first != NULL)
         line_schedule(redlock);
 }
 
@@ -94,7 +94,7 @@ static void leave(struct turn *turn)
     set_state(turn, TURN_LEAVING);
     turn->concert = NULL;
     concert->turn = NULL;
-    concert->waiting.users--;
+    concert->waiting.entry.users--;
     if (concert->waiting.line.count > 0)
         waiting_set_ready(&redlock->waiting, &concert->waiting);
     else
@@ -124,11 +124,11 @@ static void go_quiet(struct turn *turn)
 static void take_concert(struct turn *turn, struct redlock_concert *concert)
 {
     struct redlock *redlock = turn->redlock;
-    lock_open(&turn->lock, &redlock->lock_settings, &lock_events, turn, concert->waiting.id);
+    lock_open(&turn->lock, &redlock->lock_settings, &lock_events, turn, concert->waiting.entry.id);
     turn->concert = concert;
     concert->turn = turn;
-    concert->waiting.users++;
-    turn->group.concert_id = concert->waiting.id;
+    concert->waiting.entry.users++;
+    turn->group.concert_id = concert->waiting.entry.id;
     turn->group.count = 0;
     turn->stale = turn->gave_way = false;
     turn->released_ns = 0;
@@ -192,7 +192,7 @@ static void contend(struct turn *turn)
 static bool is_wanted_elsewhere(const struct turn *turn)
 {
     const struct redlock *redlock = turn->redlock;
-    return redlock->waiting.ready_first != NULL && redlock->free_turn == NULL &&
+    return redlock->waiting.concerts.ready_first != NULL && redlock->free_turn == NULL &&
            group_size(&turn->group) == 0;
 }
 
@@ -360,7 +360,7 @@ static void idle(struct lock *lock)
         leave(turn);
     else if (turn->state == TURN_LEAVING)
         set_free(turn);
-    if (redlock->closing || redlock->waiting.ready_first != NULL)
+    if (redlock->closing || redlock->waiting.concerts.ready_first != NULL)
         line_schedule(redlock);
 }
 
@@ -447,7 +447,7 @@ void turn_look(struct turn *turn)
 void turns_start(struct redlock *redlock)
 {
     struct turn *turn;
-    while (redlock->waiting.ready_first != NULL && (turn = take_turn(redlock)) != NULL) {
+    while (redlock->waiting.concerts.ready_first != NULL && (turn = take_turn(redlock)) != NULL) {
         struct redlock_concert *concert =
             (struct redlock_concert *)waiting_take_ready(&redlock->waiting);
         RESV_ASSERT(concert->turn == NULL);

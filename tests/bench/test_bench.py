@@ -194,6 +194,27 @@ def test_isolation_has_the_studys_pool():
     assert int(options["strategy.redlock.hold_ms"]) > 250  # else nobody waits in vain
 
 
+# --- stores ---------------------------------------------------------------------------------------
+
+
+def test_the_stores_of_two_raw_loops_do_not_meet(tmp_path, monkeypatch):
+    class Stopped:
+        def stop(self):
+            pass
+
+    def start(subject, folder, *_, **__):
+        (folder / "resvd.db").touch()
+        return Stopped()
+
+    opened = session.Session({}, tmp_path, 1, 1)
+    monkeypatch.setattr(opened, "start_strategy", start)
+    monkeypatch.setattr(opened, "database", lambda: None)
+    opened.make_template()
+    opened.make_database_template()
+    assert opened.template.is_file()
+    opened.close()
+
+
 # --- wrk ------------------------------------------------------------------------------------------
 
 

@@ -131,21 +131,6 @@ static void pending_is_released(void **state)
     assert_int_equal(reserve(harness, &requests[0], NULL, 1, 1, COUNT), RESV_ACCEPTED);
 }
 
-static enum resv_outcome reconcile(struct harness *harness, int64_t concert_id,
-                                   struct resv_audit_line *line)
-{
-    struct request request = {0};
-    assert_true(request_catalog(harness, &request, RESV_OP_RECONCILE, concert_id, 0));
-    harness_run_until_idle(harness);
-    if (request.outcome == RESV_STORED) {
-        assert_int_equal(request.catalog.audit_count, 1);
-        *line = request.catalog.audit[0];
-        assert_int_equal(line->concert_id, concert_id);
-    }
-    request_free(&request);
-    return request.outcome;
-}
-
 static void reconciling_changes_nothing_that_is_right(void **state)
 {
     struct harness *harness = *state;

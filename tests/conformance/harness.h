@@ -91,11 +91,15 @@ enum resv_outcome look_up(struct harness *harness, const struct resv_id *id,
 void reset(struct harness *harness, int64_t concerts, int64_t members, int64_t capacity);
 /* The concert as the catalog shows it; fails the test when there is none. */
 struct resv_concert get_concert(struct harness *harness, int64_t concert_id);
-/* Sets `fields` of it. */
+/* Sets `fields` of it. With an asynchronous strategy a new member limit is in force behind this:
+ * what it had accepted until it heard of the limit would be rejected later. */
 enum resv_outcome update_concert(struct harness *harness, struct resv_concert *concert,
                                  unsigned fields);
-/* What an asynchronous strategy still has to apply is applied; the audit is consistent, or the
- * test fails. */
+/* Asynchronous strategies only: the numbers are made anew. With RESV_STORED the line is filled. */
+enum resv_outcome reconcile(struct harness *harness, int64_t concert_id,
+                            struct resv_audit_line *line);
+/* What an asynchronous strategy still has to apply is applied, and gates that are closed are
+ * opened; the audit is consistent, or the test fails. */
 void settle(struct harness *harness);
 struct resv_audit_line audit_of(struct harness *harness, int64_t concert_id);
 

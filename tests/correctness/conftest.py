@@ -7,6 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "integration"))
 
+from async_fixtures import *  # noqa: E402, F403
 from database_fixtures import *  # noqa: E402, F403
 from redis_fixtures import *  # noqa: E402, F403
 from resvd_fixtures import *  # noqa: E402, F403

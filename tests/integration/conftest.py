@@ -7,6 +7,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from async_fixtures import *  # noqa: E402, F403
+from async_promises import *  # noqa: E402, F403
 from database_fixtures import *  # noqa: E402, F403
 from redis_fixtures import *  # noqa: E402, F403
 from resvd_fixtures import *  # noqa: E402, F403

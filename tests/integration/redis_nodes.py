@@ -121,6 +121,11 @@ class LockNodes:
     def wait_until_no_keys(self, database) -> None:
         wait_until(lambda: not self.keys(database), "all locks are released")
 
+    def is_listened_for(self, database, concert_id: int = 1) -> bool:
+        """By somebody who waits for it, on each node."""
+        channel = f"{prefix(database)}{{c:{concert_id}}}:free"
+        return all(answer and answer[1] > 0 for answer in self.ask("PUBSUB", "NUMSUB", channel))
+
     # --- who is connected ---
 
     def connections(self, kind: str, node: int = 0) -> int:

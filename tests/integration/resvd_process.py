@@ -17,7 +17,7 @@ from raw_http import Connection, Response, ask
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
 from services.ports import free_port  # noqa: E402
-from services.process import kill_and_reap, resident_bytes, start_owned  # noqa: E402
+from services.process import kill_and_reap, pause, resident_bytes, start_owned  # noqa: E402
 
 BUILD_DIR = Path(os.environ.get("RESVD_BUILD_DIR", Path(__file__).resolve().parents[2] / "build"))
 START_TIMEOUT_S = 30.0
@@ -124,7 +124,11 @@ class Resvd:
             raise AssertionError(f"still running after {timeout_s} s:\n{self.log()}") from None
 
     def signal(self, number: int) -> None:
-        self.process.send_signal(number)
+        """Stopped, when it is SIGSTOP."""
+        if number == signal.SIGSTOP:
+            pause(self.process.pid)
+        else:
+            self.process.send_signal(number)
 
     def stop(self) -> int:
         """TERM; the exit code."""

@@ -86,15 +86,15 @@ SOME = [("grouped", "cut"), ("grouped", "late"), *((kind, "lose_answer") for kin
 def test_commit_lost_and_the_server_out_of_reach(database, proxy, serve, kind, action):
     """It cannot be found out in time: the answer says so, and the same key finds out later."""
     server = serve(database, kind, link={"port": proxy.port, "statement_timeout_ms": 500}, **SHORT)
-    proxy.arm(action, delay_s=2.5, unreachable=True)
+    proxy.arm(action, delay_s=4.0, unreachable=True)
     began = time.monotonic()
     answer = reserve(server, key="once")
-    assert time.monotonic() - began < 2.4
+    assert time.monotonic() - began < 3.9  # it has 2
     problem = answer.problem(500, "unknown-outcome")
     location = answer.headers["location"]
     assert location == "/api/reservations/" + problem["id"]
     if action == "late":
-        time.sleep(max(0.0, began + 3.0 - time.monotonic()))
+        time.sleep(max(0.0, began + 4.5 - time.monotonic()))
     maybe = database.rows()
     assert len(maybe) == {"cut": 0, "lose_answer": 1}.get(action, len(maybe))
     proxy.refusing = False
@@ -257,8 +257,7 @@ def test_lookup_on_a_lost_connection(server, proxy):
             answer = server.ask("GET", target)
             if answer.status != 200:
                 answer.problem(503, "unavailable")
-    wait_until(lambda: server.ask("GET", "/api/concerts/1").status == 200, "it is back")
-    assert server.ask("GET", "/api/concerts/1").json()["sold"] == 1
+    wait_until(lambda: server.ask("GET", "/api/concerts/1").json().get("sold") == 1, "it is back")
 
 
 def test_all_connections_lost_while_idle(server, database, proxy):
@@ -270,6 +269,6 @@ def test_all_connections_lost_while_idle(server, database, proxy):
         answer = reserve(server, key=f"later-{number}")
         assert answer.status in (201, 503), answer.raw
         wait_until(lambda: server.admin("GET", "/readyz").status == 200, "it is back")
-        assert reserve(server, key=f"later-{number}").status == 201
+        wait_until(lambda: reserve(server, key=f"later-{number}").status == 201, "it sells again")
     assert len(database.rows()) == 6
     database.check()

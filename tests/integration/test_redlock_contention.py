@@ -83,7 +83,7 @@ def test_concerts_do_not_wait_for_each_other(database, lock_nodes, serve, lock_k
         waiting.send(PURCHASE)
         wait_until(lambda: server.metric("operations_submitted") == 1, "it waits")
         answer, seconds = timed(reserve, server, 2)
-        assert answer.status == 201 and seconds < 0.5
+        assert answer.status == 201 and seconds < 4  # the other waits for 10
         lock_nodes.let_go(database, 1)
         assert waiting.read().status == 201
 
@@ -94,7 +94,9 @@ def test_majority_decides(nodes, database, serve):
     for number in range(3):
         assert LockNodes([nodes[number]]).take(database) == 1
         assert reserve(server, key=f"one-{number}").status == 201
-        assert LockNodes([nodes[(number + 1) % 3]]).take(database) == 1
+        # A lock is let go while its last sale is answered, not before.
+        second = LockNodes([nodes[(number + 1) % 3]])
+        wait_until(lambda: second.take(database) == 1, "the lock was let go", pause_s=0.005)
         reserve(server).problem(409, "contended")
         nodes.let_go(database)
     assert len(database.rows()) == 3
@@ -113,7 +115,7 @@ def test_wait_is_bounded(database, lock_nodes, serve, background, lock_kind):
         answer, seconds = each.result()
         answer.problem(409, "contended")
         assert int(answer.headers["retry-after"]) > 0
-        assert 0.45 < seconds < 1.2, seconds
+        assert 0.45 < seconds < 1.9, seconds  # the default is 2
     lock_nodes.let_go(database)
     assert database.rows() == {}
     assert reserve(server).status == 201
@@ -126,22 +128,24 @@ def test_default_wait(database, lock_nodes, serve, lock_kind):
     assert lock_nodes.take(database, lease_ms=30000) == len(lock_nodes.nodes)
     answer, seconds = timed(reserve, server)
     answer.problem(409, "contended")
-    assert 1.9 < seconds < 2.6, seconds
+    assert 1.9 < seconds < 4, seconds  # an operation may take 5
     lock_nodes.let_go(database)
 
 
 def test_woken_by_a_message(database, lock_nodes, serve, background, lock_kind):
     """Where the timer alone would take a second or more."""
-    server = serve(database, lock_kind, strategy__redlock__retry_delay_ms=1000, **PATIENT)
+    server = serve(database, lock_kind, strategy__redlock__retry_delay_ms=3000, **PATIENT)
     quick = 0
     for _ in range(4):
+        lock_nodes.wait_until_no_keys(database)
         assert lock_nodes.take(database, lease_ms=30000) == len(lock_nodes.nodes)
         answer = background(reserve, server)
         time.sleep(0.15)
+        wait_until(lambda: lock_nodes.is_listened_for(database), "it listens")
         lock_nodes.let_go(database)
         _, seconds = timed(answer.result)
         assert answer.result().status == 201
-        quick += seconds < 0.2
+        quick += seconds < 0.8
     assert quick >= 3, quick
     assert len(database.rows()) == 4
 
@@ -149,15 +153,16 @@ def test_woken_by_a_message(database, lock_nodes, serve, background, lock_kind):
 @pytest.mark.parametrize("how", ["expiry", "silently"])
 def test_woken_by_the_timer(database, lock_nodes, serve, background, lock_kind, how):
     """A lock that expires, or is deleted by hand, tells nobody."""
-    server = serve(database, lock_kind, strategy__redlock__hold_ms=100, **PATIENT)
+    server = serve(database, lock_kind, strategy__redlock__hold_ms=700, **PATIENT)
     for _ in range(2):
+        lock_nodes.wait_until_no_keys(database)
         assert lock_nodes.take(database, lease_ms=400 if how == "expiry" else 30000) == len(lock_nodes.nodes)
         answer = background(reserve, server)
         time.sleep(0.3)
         if how == "silently":
             lock_nodes.let_go(database, publish=False)
         _, seconds = timed(lock_nodes.wait_until_held, database, but=FOREIGN)
-        assert seconds < 0.6, seconds
+        assert seconds < 3, seconds  # it may wait for 15
         assert answer.result().status == 201
     assert len(database.rows()) == 2
 
@@ -179,6 +184,7 @@ def test_channels_lost_all_the_time(own_nodes, database, serve, background, lock
     assert len(database.rows()) == sum(granted)
     database.check()
     # They listen again.
+    own_nodes.wait_until_no_keys(database)
     assert own_nodes.take(database, lease_ms=30000) == len(own_nodes.nodes)
     answer = background(reserve, servers[0])
     wait_until(lambda: own_nodes.connections("pubsub") >= 1, "it listens")
@@ -222,7 +228,7 @@ def test_term_while_the_lock_is_held_by_another(database, lock_nodes, serve, loc
             assert answer.status in (409, 503, 504), answer.raw
         connection.sock.close()
     assert server.wait_exit() in (0, 1)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 8  # they may wait for 15
     assert database.rows() == {}
     # The lock of another is still there, and only that.
     assert len(lock_nodes.keys(database)) == len(lock_nodes.nodes)
@@ -241,7 +247,7 @@ def test_killed_with_a_lock(database, lock_nodes, serve, background, lock_kind):
         holder.kill()
         answer, seconds = timed(reserve, other)
     assert answer.status == 201
-    assert seconds < 2, seconds
+    assert seconds < 4, seconds  # the holder would hold it for 5
     assert set(database.rows()) == {answer.json()["id"]}
     database.check()
 

@@ -68,17 +68,20 @@ def check_outcome(scene: str, server, database, answer, rows_before: set, fence_
 @EVERY_SCENE
 def test_holder_paused_past_its_lease(database, lock_nodes, serve, background, lock_kind, scene):
     """Between what it has read and what it writes."""
-    holder = serve(database, lock_kind, strategy__redlock__hold_ms=250, **PATIENT)
+    hold_s = 0.7
+    holder = serve(database, lock_kind, strategy__redlock__hold_ms=int(hold_s * 1000), **PATIENT)
     other = serve(database, lock_kind, reset=None)
     set_scene(other, scene)
     answer = background(reserve, holder, key="paused")
     value = lock_nodes.wait_until_held(database)
     time.sleep(0.1)  # it has read
     holder.signal(signal.SIGSTOP)
+    stopped = time.monotonic()
     try:
         lock_nodes.wait_until_lost(database, value)
         assert reserve(other, key="awake").status == 201
         rows, number = set(database.rows()), fence(database)
+        time.sleep(max(0.0, stopped + hold_s - time.monotonic()))  # it writes as soon as it wakes
     finally:
         holder.signal(signal.SIGCONT)
     check_outcome(scene, holder, database, answer.result(), rows, number)
@@ -93,7 +96,7 @@ def test_write_that_comes_too_late(mariadb, database, lock_nodes, serve, backgro
         holder = serve(database, lock_kind, link={"port": proxy.port}, **PATIENT)
         other = serve(database, lock_kind, reset=None)
         set_scene(other, scene)
-        proxy.arm("stall", delay_s=1.5)
+        proxy.arm("stall", delay_s=2.5)
         answer = background(reserve, holder, key="paused")
         wait_until(lambda: proxy.hits, "the write is on its way", pause_s=0.001)
         sent = time.monotonic()
@@ -104,8 +107,8 @@ def test_write_that_comes_too_late(mariadb, database, lock_nodes, serve, backgro
             lock_nodes.wait_until_lost(database, value)
             assert reserve(other, key="awake").status == 201
             rows, number = set(database.rows()), fence(database)
-            assert time.monotonic() < sent + 1.4, "the other was too slow for this test"
-            time.sleep(max(0.0, sent + 1.8 - time.monotonic()))
+            assert time.monotonic() < sent + 2.4, "the other was too slow for this test"
+            time.sleep(max(0.0, sent + 2.8 - time.monotonic()))
             assert set(database.rows()) == rows, "the late write changed a row"
             assert fence(database) == number
         finally:
@@ -116,7 +119,7 @@ def test_write_that_comes_too_late(mariadb, database, lock_nodes, serve, backgro
 
 def test_lock_is_kept_while_work_goes_on(database, lock_nodes, serve, background, lock_kind):
     """Work that takes longer than the lease: extended, and nobody else gets in."""
-    holder = serve(database, lock_kind, strategy__redlock__hold_ms=4 * LEASE_MS, **PATIENT)
+    holder = serve(database, lock_kind, strategy__redlock__hold_ms=5 * LEASE_MS, **PATIENT)
     answer = background(timed, reserve, holder)
     value = lock_nodes.wait_until_held(database)
     over = time.monotonic() + 3.8 * LEASE_MS / 1000
@@ -125,7 +128,7 @@ def test_lock_is_kept_while_work_goes_on(database, lock_nodes, serve, background
         assert lock_nodes.take(database) * 2 < len(lock_nodes.nodes)
         time.sleep(0.02)
     result, seconds = answer.result()
-    assert result.status == 201 and seconds >= 4 * LEASE_MS / 1000
+    assert result.status == 201 and seconds >= 5 * LEASE_MS / 1000
     assert holder.metric(FENCED) == 0
     assert holder.metric("redlock_extensions_total") >= 4
     assert holder.metric("redlock_lost_lease_total") == 0
@@ -182,7 +185,7 @@ def test_lock_of_another_is_left_alone(database, lock_nodes, serve, background, 
 @pytest.mark.parametrize("scene", ["seats left", "last seat"])
 def test_redis_restarted_empty(own_nodes, database, serve, background, scene):
     """All nodes forget a lock that is held; another takes it and sells."""
-    holder = serve(database, "redlock", strategy__redlock__hold_ms=1500, **own_nodes.options(),
+    holder = serve(database, "redlock", strategy__redlock__hold_ms=4000, **own_nodes.options(),
                    server__operation_timeout_ms=20000)
     other = serve(database, "redlock", reset=None, **own_nodes.options())
     set_scene(other, scene)
@@ -224,8 +227,8 @@ def test_wall_clock_steps_while_waiting(database, lock_nodes, serve, background,
 @pytest.mark.parametrize("lock_kind", ["redlock_off"])
 def test_wall_clock_steps_while_holding(database, lock_nodes, serve, background, lock_kind, clock):
     """Neither taken for lost nor kept for too long."""
-    server = serve(database, lock_kind, environment=clock.environment, strategy__redlock__hold_ms=700,
-                   **PATIENT)
+    server = serve(database, lock_kind, environment=clock.environment,
+                   strategy__redlock__hold_ms=1500, **PATIENT)
     for number, seconds in enumerate((3600, -7200, 0.4)):
         answer = background(timed, reserve, server)
         value = lock_nodes.wait_until_held(database)
@@ -235,7 +238,7 @@ def test_wall_clock_steps_while_holding(database, lock_nodes, serve, background,
         assert lock_nodes.holder(database) == value
         result, took_s = answer.result()
         assert result.status == 201, result.raw
-        assert took_s < 2
+        assert took_s < 5
         lock_nodes.wait_until_no_keys(database)
         assert len(database.rows()) == number + 1
     assert server.metric(FENCED) == 0
@@ -246,7 +249,7 @@ def test_wall_clock_steps_while_holding(database, lock_nodes, serve, background,
 def test_clock_of_redis_steps(stepped_nodes, clock, database, serve, background, scene):
     """All nodes believe that the lease is over long before it is: two hold the lock at once."""
     lock = {**stepped_nodes.options(), "strategy__redlock__lease_ms": 10000}
-    holder = serve(database, "redlock", strategy__redlock__hold_ms=1200, **lock,
+    holder = serve(database, "redlock", strategy__redlock__hold_ms=3000, **lock,
                    server__operation_timeout_ms=20000)
     other = serve(database, "redlock", reset=None, **lock)
     set_scene(other, scene)

@@ -87,7 +87,7 @@ def test_two_of_three_there(nodes, database, serve):
     port = free_port()
     ports = [nodes[0].port, port, nodes[2].port]
     server, seconds = timed(serve, database, "redlock", server__log_format="logfmt", **nodes_at(*ports))
-    assert seconds < 4
+    assert seconds < 10  # a start may take 30
     warnings = [line for line in server.log().splitlines() if "level=warning" in line]
     assert any(str(port) in line for line in warnings), server.log()
     assert reserve(server).status == 201
@@ -107,8 +107,10 @@ def test_third_that_comes_later(nodes, database, serve, tmp_path):
         wait_until(lambda: all(part["state"] == "up" for part in server.admin(
             "GET", "/readyz?verbose").json()["components"]), "all are up")
         assert reserve(server).status == 201
-        assert late.call("EXISTS", f"{prefix(database)}{{c:1}}:lock") == 0
-        assert "evalsha" in late.call("INFO", "commandstats")
+        # Two of three are enough for an answer.
+        wait_until(lambda: "evalsha" in late.call("INFO", "commandstats"), "it is asked, too")
+        lock = f"{prefix(database)}{{c:1}}:lock"
+        wait_until(lambda: late.call("EXISTS", lock) == 0, "it is let go")
     finally:
         late.kill()
 
@@ -170,8 +172,7 @@ def test_unix_socket(database, serve, tmp_path):
     with Redis(tmp_path / "redis", options={"unixsocket": path}) as node:
         server = serve(database, "redlock_off", redis__lock_nodes=f"unix:{path}")
         assert reserve(server).status == 201
-        listed = node.call("CLIENT", "LIST").splitlines()
-        assert sum(str(path) in line for line in listed) >= 2, listed
+        wait_until(lambda: node.call("CLIENT", "LIST").count(str(path)) >= 2, "two connections")
 
 
 def test_host_is_a_name(nodes, database, serve):
@@ -238,7 +239,7 @@ def test_user_who_may_not_use_the_keys(guarded, database, serve):
     server = serve(database, "redlock_off", **guarded.options(user="elsewhere", password=SECRET))
     answer, seconds = timed(reserve, server)
     answer.problem(503, "unavailable")
-    assert seconds < 0.5
+    assert seconds < 1.5  # a lock that is not to be had is waited for, for 2
     assert "NOPERM" in server.log() and "ACL SETUSER" in server.log()
     assert database.rows() == {}
 
@@ -249,7 +250,7 @@ def test_user_who_may_not_use_the_channels(guarded, database, serve):
     for _ in range(3):
         answer, seconds = timed(reserve, server)
         assert answer.status == 201
-        assert seconds < 0.5
+        assert seconds < 0.9  # the lease is 1
     assert "publish" in server.log()
 
 

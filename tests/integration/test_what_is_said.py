@@ -33,7 +33,7 @@ def wait_log(server, text: str) -> None:
 # --- --check-config -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("strategy", ["pessimistic", "grouped", "redlock"])
+@pytest.mark.parametrize("strategy", ["pessimistic", "grouped", "redlock", "async"])
 @pytest.mark.parametrize(("flags", "word"), [
     (["pool_min=9", "pool_max=3"], "pool_min"),
     (["reconnect_min_ms=900", "reconnect_max_ms=100"], "reconnect_min_ms"),
@@ -49,7 +49,23 @@ def test_check_config_asks_the_strategy(strategy, flags, word):
     assert (started.returncode, started.stderr) == (78, checked.stderr)
 
 
-@pytest.mark.parametrize("strategy", ["embedded", "pessimistic", "grouped", "naive", "redlock"])
+@pytest.mark.parametrize(("flags", "words"), [
+    (["batch_wait_ms=500", "sweep_after_ms=500"], "batch_wait_ms must be below sweep_after_ms"),
+    (["batch_wait_ms=10001"], "0 to 10000"),
+    (["batch_max=0"], "1 to 2000"),
+    (["vector_max=501"], "1 to 500"),
+    (["sweep_after_ms=99"], "100 to 600000"),
+])
+def test_check_config_says_what_async_cannot_do(flags, words):
+    require_strategy("async")
+    flags = [f"--strategy.async.{flag}" for flag in flags]
+    checked = run_resvd("--check-config", "--strategy=async", *flags)
+    assert checked.returncode == 78 and checked.stdout == "", checked
+    assert words in checked.stderr
+
+
+@pytest.mark.parametrize("strategy", ["embedded", "pessimistic", "grouped", "naive", "redlock",
+                                      "async"])
 def test_check_config_opens_nothing(strategy, tmp_path):
     """No file, no server."""
     require_strategy(strategy)

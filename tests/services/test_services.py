@@ -27,6 +27,10 @@ def test_free_ports_can_be_taken():
             assert not ports.is_free(port)
 
 
+def test_a_port_is_not_given_twice():
+    assert len({ports.free_port() for _ in range(500)}) == 500
+
+
 @pytest.mark.parametrize("family, address", [
     (socket.AF_INET, "127.0.0.1"), (socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")])
 def test_holder_of_a_port_is_named(family, address):
@@ -87,6 +91,23 @@ def test_what_ignores_term_is_killed():
     assert process.Identity.of(child.pid).stop(0.3)
     assert 0.3 <= time.monotonic() - began < 5
     assert child.wait() == -signal.SIGKILL
+
+
+def test_all_threads_have_stopped_when_a_process_is_paused():
+    busy = "import threading\nfor _ in range(8): threading.Thread(target=lambda: [0 for _ in iter(int, 1)]).start()"
+    with subprocess.Popen([sys.executable, "-c", busy]) as child:
+        try:
+            while len(process.thread_stats(child.pid)) < 9:
+                time.sleep(0.01)
+            for _ in range(20):
+                process.pause(child.pid)
+                ticks = [process.cpu_ticks(text) for text in process.thread_stats(child.pid)]
+                time.sleep(0.05)
+                assert ticks == [process.cpu_ticks(text)
+                                 for text in process.thread_stats(child.pid)]
+                os.kill(child.pid, signal.SIGCONT)
+        finally:
+            child.kill()
 
 
 @pytest.mark.parametrize("text", ["", "12", "12 x boot", "a b c", "1 2 3 4"])

@@ -21,8 +21,9 @@ static const char usage[] =
     "  --first N          the first of them; default: by the clock\n"
     "  --seed N           this one seed\n"
     "  --trace            prints what happens (with --seed)\n"
-    "  --strategy NAME    grouped, pessimistic, procedure, redlock, mixed (processes of all of\n"
-    "                     these), naive, or all (all: without naive)\n"
+    "  --strategy NAME    grouped, pessimistic, procedure, redlock, async, mixed (processes of "
+    "all\n"
+    "                     of these but async), naive, or all (all: without naive)\n"
     "  --file PATH        the seeds in this file, one at the beginning of each line\n"
     "  --twice            each seed twice: both must be the same\n"
     "  --fault NAME       with this fault put back (resvd-simulate-faults)\n"
@@ -47,6 +48,7 @@ struct totals {
     uint64_t events;
     uint64_t requests;
     uint64_t outcomes[RESV_OUTCOME_COUNT];
+    uint64_t rejected;
     double began;
     double shown;
 };
@@ -112,6 +114,8 @@ static void show_outcomes(const struct totals *totals)
         if (totals->outcomes[i] > 0)
             printf(" %s %" PRIu64, sim_outcome_text((enum resv_outcome)i), totals->outcomes[i]);
     }
+    if (totals->rejected > 0)
+        printf(" (rejected in the end: %" PRIu64 ")", totals->rejected);
     printf("\n");
 }
 
@@ -127,6 +131,7 @@ static bool run_seed(const struct settings *settings, const struct sim_variant *
     totals->schedules++;
     totals->events += result.events;
     totals->requests += result.requests;
+    totals->rejected += result.rejected;
     for (size_t i = 0; i < RESV_OUTCOME_COUNT; i++)
         totals->outcomes[i] += result.outcomes[i];
     if (settings->twice && !result.failed) {
@@ -176,34 +181,60 @@ static int run_file(const struct settings *settings, struct totals *totals)
     return failed;
 }
 
-static void show_variants(const struct settings *settings, uint64_t seeds)
+/* What has been done of one variant. */
+struct share {
+    uint64_t seeds;
+    double seconds;
+};
+
+static void show_variants(const struct settings *settings, const struct share *shares)
 {
     int number = 0;
     for (size_t i = 0; i < sim_variants_count; i++) {
         if (is_wanted(settings, &sim_variants[i]))
             printf("ok %d - %s, %" PRIu64 " seeds from %" PRIu64 "%s\n", ++number,
-                   sim_variants[i].name, seeds, settings->first,
+                   sim_variants[i].name, shares[i].seeds, settings->first,
                    settings->twice ? ", each twice" : "");
     }
 }
 
-/* By turns, so that each strategy gets as many. */
+/* The one that is wanted and has had the least; NULL: all have had enough. By seeds: as many for
+ * each. By time: as long for each, as stories of some are much longer than of others. */
+static const struct sim_variant *next_variant(const struct settings *settings,
+                                              const struct share *shares)
+{
+    const struct sim_variant *next = NULL;
+    double least = 0;
+    for (size_t i = 0; i < sim_variants_count; i++) {
+        double had = settings->seeds > 0 ? (double)shares[i].seeds : shares[i].seconds;
+        if (!is_wanted(settings, &sim_variants[i]) || (next != NULL && had >= least))
+            continue;
+        next = &sim_variants[i];
+        least = had;
+    }
+    return settings->seeds > 0 && least >= (double)settings->seeds ? NULL : next;
+}
+
 static int run_new(const struct settings *settings, struct totals *totals)
 {
-    uint64_t seed = settings->first;
-    double end = now_seconds() + settings->seconds;
-    for (uint64_t count = 0; settings->seeds > 0 ? count < settings->seeds : now_seconds() < end;
-         count++, seed++) {
-        for (size_t i = 0; i < sim_variants_count; i++) {
-            if (is_wanted(settings, &sim_variants[i]) &&
-                !run_seed(settings, &sim_variants[i], seed, totals))
-                return 1;
-        }
+    struct share shares[SIM_VARIANTS_MAX] = {0};
+    double now = now_seconds();
+    double end = now + settings->seconds;
+    const struct sim_variant *variant;
+    while ((settings->seeds > 0 || now < end) &&
+           (variant = next_variant(settings, shares)) != NULL) {
+        struct share *share = &shares[variant - sim_variants];
+        double began = now;
+        if (!run_seed(settings, variant, settings->first + share->seeds, totals))
+            return 1;
+        now = now_seconds();
+        share->seeds++;
+        share->seconds += now - began;
         if (!settings->one)
             show_progress(totals, false);
     }
     if (!settings->one)
-        show_variants(settings, seed - settings->first);
+        show_variants(settings, shares);
     else if (settings->trace == SIM_TRACE_OFF)
         printf("seed %" PRIu64 ": nothing found\n", settings->first);
     return 0;

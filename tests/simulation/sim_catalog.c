@@ -33,7 +33,10 @@ static void complete(struct sim_catalog_call *call)
     link->calls_count--;
     if (call->wrote && call->outcome == RESV_STORED && link->events.catalog_changed != NULL)
         link->events.catalog_changed(link->events.data, call->changed_concert);
-    resv_op_complete(link->host, call->op, call->outcome);
+    if (link->events.catalog_answered != NULL)
+        link->events.catalog_answered(link->events.data, call->op, call->outcome);
+    else
+        resv_op_complete(link->host, call->op, call->outcome);
     if (link->events.catalog_done != NULL)
         link->events.catalog_done(link->events.data);
     if (link->catalog_was_busy) {

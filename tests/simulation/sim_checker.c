@@ -6,6 +6,7 @@
 
 #include "resvd/assert.h"
 #include "sim_log.h"
+#include "sim_variants.h"
 
 #define VIOLATION(checker, ...) world_violation((checker)->world, __VA_ARGS__)
 
@@ -22,6 +23,7 @@ void checker_free(struct sim_checker *checker)
     for (size_t i = 0; i < checker->count; i++)
         free(checker->requests[i]);
     free(checker->requests);
+    free(checker->events);
     history_free(checker);
     free(checker);
 }
@@ -61,6 +63,10 @@ static bool says_nothing_taken(enum resv_outcome outcome)
 
 static void check_row(struct sim_checker *checker, const struct sim_record *row, bool ended)
 {
+    if (checker->world->variant->accepts) {
+        accepted_check_row(checker, row, ended);
+        return;
+    }
     const struct sim_request *request = find_request(checker, ended ? row->ender : row->creator);
     if (request == NULL) {
         VIOLATION(checker, "row %s is %s for no request that is under way", sim_id_text(&row->id),
@@ -328,9 +334,11 @@ static const char *untrue_probe(const struct sim_checker *checker,
 {
     const struct sim_scenario *scenario = &checker->world->scenario;
     uint64_t took_ns = checker->world->schedule.now_ns - request->submitted_ns;
-    bool about_seats = outcome == RESV_GRANTED || outcome == RESV_SOLD_OUT || outcome == RESV_LIMIT;
+    bool about_seats = outcome == RESV_GRANTED || outcome == RESV_ACCEPTED ||
+                       outcome == RESV_SOLD_OUT || outcome == RESV_LIMIT;
     switch (request->probe) {
     case PROBE_NONE:
+    case PROBE_FIRST:
         break;
     case PROBE_FREE:
         return about_seats || (outcome == RESV_CONTENDED && scenario->wait_ms < 2000)
@@ -350,12 +358,14 @@ void checker_answered(struct sim_checker *checker, struct sim_request *request,
 {
     checker->outcomes[outcome]++;
     request->answered = true;
+    request->answered_ns = checker->world->schedule.now_ns;
     request->outcome = outcome;
     if (request->discarded || request->kind > RESV_OP_LOOKUP)
         return;
-    const char *untrue = request->kind == RESV_OP_RESERVE
-                             ? untrue_reserve(checker, request, outcome)
-                             : untrue_other(checker, request, outcome);
+    const char *untrue =
+        checker->world->variant->accepts   ? accepted_untrue(checker, request, outcome)
+        : request->kind == RESV_OP_RESERVE ? untrue_reserve(checker, request, outcome)
+                                           : untrue_other(checker, request, outcome);
     if (untrue == NULL)
         untrue = untrue_probe(checker, request, outcome);
     if (untrue != NULL)
@@ -388,4 +398,6 @@ void checker_final(struct sim_checker *checker)
             VIOLATION(checker, "request %" PRIu64 " was never answered", request->serial);
         check_kept(checker, request);
     }
+    if (checker->world->variant->accepts)
+        accepted_final(checker);
 }

@@ -10,6 +10,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifdef SIMULATED_ASYNC
+#include "async/faults.h"
+#else
+#define ASYNC_FAULTS(FAULT)
+#endif
 #include "common/faults.h"
 #include "grouped/faults.h"
 #ifdef SIMULATED_REDLOCK
@@ -29,7 +34,7 @@ struct fault {
 
 #define ENTRY(name, strategies, what) {#name, strategies, what},
 static const struct fault faults[] = {COMMON_FAULTS(ENTRY) GROUPED_FAULTS(ENTRY)
-                                          REDLOCK_FAULTS(ENTRY)};
+                                          REDLOCK_FAULTS(ENTRY) ASYNC_FAULTS(ENTRY)};
 static const size_t faults_count = sizeof faults / sizeof faults[0];
 
 /* Where it is not enough that something is found. */

@@ -10,12 +10,15 @@ struct moment {
     struct sim_seen concert;
     int64_t member_id; /* whose seats changed; 0 for nobody's */
     int64_t member_live;
+    int64_t pending; /* seats, in Redis */
 };
 
 struct checker_history {
     struct moment *moments;
     size_t count;
     size_t capacity;
+    bool lowered; /* the concert's capacity was, once */
+    bool limit_changed;
 };
 
 static struct checker_history *history_of(const struct sim_checker *checker, int64_t concert_id)
@@ -23,6 +26,25 @@ static struct checker_history *history_of(const struct sim_checker *checker, int
     return concert_id >= 1 && (size_t)concert_id <= checker->histories_count
                ? &checker->histories[concert_id - 1]
                : NULL;
+}
+
+static void append(struct checker_history *history, const struct moment *moment)
+{
+    if (history->count == history->capacity) {
+        history->capacity = history->capacity > 0 ? history->capacity * 2 : 64;
+        history->moments =
+            realloc(history->moments, history->capacity * sizeof history->moments[0]);
+        RESV_ASSERT(history->moments != NULL);
+    }
+    history->moments[history->count++] = *moment;
+}
+
+static bool is_no_change(const struct moment *last, const struct moment *now)
+{
+    return now->member_id == 0 && now->pending == last->pending &&
+           now->concert.capacity == last->concert.capacity &&
+           now->concert.sold == last->concert.sold && now->concert.limit == last->concert.limit &&
+           now->concert.fence == last->concert.fence;
 }
 
 void history_note(struct sim_checker *checker, const struct sim_concert *concert, int64_t member_id)
@@ -35,13 +57,8 @@ void history_note(struct sim_checker *checker, const struct sim_concert *concert
             checker->histories[checker->histories_count++] = (struct checker_history){0};
     }
     struct checker_history *history = &checker->histories[id - 1];
-    if (history->count == history->capacity) {
-        history->capacity = history->capacity > 0 ? history->capacity * 2 : 64;
-        history->moments =
-            realloc(history->moments, history->capacity * sizeof history->moments[0]);
-        RESV_ASSERT(history->moments != NULL);
-    }
-    history->moments[history->count++] = (struct moment){
+    const struct moment *last = history->count > 0 ? &history->moments[history->count - 1] : NULL;
+    const struct moment now = {
         .at_ns = checker->world->schedule.now_ns,
         .concert = {.capacity = concert->committed.capacity,
                     .sold = concert->committed.sold,
@@ -49,7 +66,13 @@ void history_note(struct sim_checker *checker, const struct sim_concert *concert
                     .fence = concert->fence},
         .member_id = member_id,
         .member_live = member_id != 0 ? tables_member_live(concert, member_id) : 0,
+        .pending = stock_pending(checker->world, concert->committed.id, 0),
     };
+    if (last != NULL && is_no_change(last, &now))
+        return;
+    history->lowered |= last != NULL && now.concert.capacity < last->concert.capacity;
+    history->limit_changed |= last != NULL && now.concert.limit != last->concert.limit;
+    append(history, &now);
 }
 
 bool history_last(const struct sim_checker *checker, int64_t concert_id, struct sim_seen *last)
@@ -70,6 +93,32 @@ static size_t moment_at(const struct checker_history *history, uint64_t since_ns
     return index > 0 ? index - 1 : 0;
 }
 
+bool history_was_lowered(const struct sim_checker *checker, int64_t concert_id)
+{
+    const struct checker_history *history = history_of(checker, concert_id);
+    return history != NULL && history->lowered;
+}
+
+bool history_limit_changed(const struct sim_checker *checker, int64_t concert_id)
+{
+    const struct checker_history *history = history_of(checker, concert_id);
+    return history != NULL && history->limit_changed;
+}
+
+int64_t history_lowest_limit(const struct sim_checker *checker, int64_t concert_id,
+                             uint64_t since_ns)
+{
+    const struct checker_history *history = history_of(checker, concert_id);
+    int64_t lowest = RESV_NO_MEMBER_LIMIT;
+    for (size_t i = history != NULL ? moment_at(history, since_ns) : 0;
+         history != NULL && i < history->count; i++) {
+        int64_t limit = history->moments[i].concert.limit;
+        if (limit != RESV_NO_MEMBER_LIMIT && (lowest == RESV_NO_MEMBER_LIMIT || limit < lowest))
+            lowest = limit;
+    }
+    return lowest;
+}
+
 bool history_was_short(const struct sim_checker *checker, int64_t concert_id, int64_t quantity,
                        uint64_t since_ns)
 {
@@ -82,6 +131,26 @@ bool history_was_short(const struct sim_checker *checker, int64_t concert_id, in
             return true;
     }
     return false;
+}
+
+bool history_seemed_short(const struct sim_checker *checker, const struct sim_request *request,
+                          uint64_t since_ns)
+{
+    const struct checker_history *history = history_of(checker, request->concert_id);
+    int64_t left = INT64_MAX;
+    int64_t pending = 0;
+    if (history == NULL)
+        return false;
+    for (size_t i = moment_at(history, since_ns); i < history->count; i++) {
+        const struct moment *moment = &history->moments[i];
+        if (moment->concert.capacity - moment->concert.sold < left)
+            left = moment->concert.capacity - moment->concert.sold;
+    }
+    for (size_t i = moment_at(history, request->submitted_ns); i < history->count; i++) {
+        if (history->moments[i].pending > pending)
+            pending = history->moments[i].pending;
+    }
+    return left - pending < request->quantity;
 }
 
 bool history_was_over_limit(const struct sim_checker *checker, int64_t concert_id,

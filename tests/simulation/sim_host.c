@@ -319,6 +319,8 @@ void sim_host_close(struct resv_host *host)
         world_violation(host->world, "%s: the link is there after close", host->who);
     if (host->redis_links != NULL)
         world_violation(host->world, "%s: a Redis link is there after close", host->who);
+    if (host->kafka_link != NULL)
+        world_violation(host->world, "%s: the Kafka link is there after close", host->who);
     schedule_cancel(&host->world->schedule, &host->timers_due);
     schedule_cancel(&host->world->schedule, &host->flush);
     timer_heap_free(&host->timers);

@@ -11,6 +11,7 @@
 
 struct database_link;
 struct database_step;
+struct kafka_link;
 struct redis_link;
 
 /* What the process is told; `request_of` may be NULL. */
@@ -44,6 +45,7 @@ struct resv_host {
     struct sim_event flush;
     struct database_link *link;     /* the one that was made on it */
     struct redis_link *redis_links; /* by next */
+    struct kafka_link *kafka_link;  /* the one that was made on it */
 };
 
 void sim_host_open(struct resv_host *host, struct sim_world *world, const char *who,

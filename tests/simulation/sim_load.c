@@ -7,6 +7,7 @@
 
 #include "resvd/assert.h"
 #include "sim_process.h"
+#include "sim_variants.h"
 
 struct sim_load {
     struct sim_world *world;
@@ -113,8 +114,11 @@ static const struct sim_request *earlier_taken(struct sim_world *world)
     const struct sim_request *request = NULL;
     for (unsigned tries = 0; tries < 5; tries++) {
         request = earlier_reserve(world, false);
+        if (request != NULL && !request->answered && world->variant->accepts)
+            break; /* with a key its id is known before the answer */
         if (request != NULL && request->answered &&
-            (request->outcome == RESV_GRANTED || request->outcome == RESV_UNKNOWN))
+            (request->outcome == RESV_GRANTED || request->outcome == RESV_ACCEPTED ||
+             request->outcome == RESV_UNKNOWN))
             break;
     }
     return request;
@@ -147,7 +151,9 @@ static struct resv_catalog_request *want_catalog(struct sim_load *load, struct s
     concert->member_limit = chance_between(&world->chance, 0, 4);
     request->kind = RESV_OP_CONCERT_UPDATE;
     request->concert_id = some_concert(world);
-    if (kind < 6) {
+    if (world->variant->accepts && chance_of(&world->chance, 200000)) {
+        request->kind = chance_of(&world->chance, 700000) ? RESV_OP_RECONCILE : RESV_OP_AUDIT;
+    } else if (kind < 6) {
         catalog->fields = RESV_CONCERT_CAPACITY;
     } else if (kind < 8) {
         catalog->fields = RESV_CONCERT_MEMBER_LIMIT;
@@ -226,8 +232,10 @@ struct sim_load *load_create(struct sim_world *world)
     load->burst = (struct sim_event){.fire = burst, .data = load};
     make_stock(world);
     for (size_t i = 0; i < world->scenario.processes; i++)
-        process_start(world);
-    schedule_after(&world->schedule, &load->burst, chance_below(&world->chance, 100 * NS_PER_MS));
+        process_start(world, world->scenario.roles[i]);
+    schedule_after(&world->schedule, &load->burst,
+                   world->scenario.begins_ms * NS_PER_MS +
+                       chance_below(&world->chance, 100 * NS_PER_MS));
     return load;
 }
 
@@ -236,7 +244,7 @@ bool load_is_over(const struct sim_load *load)
     return load->left == 0;
 }
 
-void load_probe(struct sim_load *load, enum request_probe probe)
+void load_probe(struct sim_load *load, enum request_probe probe, int64_t concert_id)
 {
     struct sim_world *world = load->world;
     for (struct sim_process *process = world->processes; process != NULL; process = process->next) {
@@ -245,7 +253,7 @@ void load_probe(struct sim_load *load, enum request_probe probe)
         struct sim_request *request = checker_request(world->checker);
         request->kind = RESV_OP_RESERVE;
         request->id = new_id(load);
-        request->concert_id = 1;
+        request->concert_id = concert_id;
         request->member_id = 1;
         request->quantity = 1;
         request->probe = probe;

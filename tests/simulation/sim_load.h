@@ -9,9 +9,9 @@
 
 struct sim_load *load_create(struct sim_world *world);
 bool load_is_over(const struct sim_load *load);
-/* Everything is well again: somebody asks for a seat of the first concert at each process that is
- * ready. Nobody else asks. */
-void load_probe(struct sim_load *load, enum request_probe probe);
+/* Everything is well again: somebody asks for a seat of the concert at each process that is ready.
+ * Nobody else asks. */
+void load_probe(struct sim_load *load, enum request_probe probe, int64_t concert_id);
 void load_free(struct sim_load *load);
 
 #endif

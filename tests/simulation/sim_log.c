@@ -191,6 +191,8 @@ static void take_back(struct sim_server *server, const struct sim_commit *commit
     for (size_t i = 0; i < commit->rows_count; i++) {
         const struct row_change *change = &commit->rows[i];
         tables_take_back(server, change->record, change->inserted, change->cancelled);
+        if (change->inserted && server->world->checker != NULL)
+            stock_check_lost(server->world, change->record);
     }
     for (size_t i = 0; i < commit->rows_count; i++) {
         const struct resv_reservation *row = &commit->rows[i].record->content;

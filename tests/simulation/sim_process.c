@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "resvd/assert.h"
+#include "sim_kafka.h"
 #include "sim_redis_link.h"
 #include "sim_session.h"
 #include "sim_variants.h"
@@ -257,7 +258,7 @@ static void life(struct sim_event *event)
         break;
     case PROCESS_CLOSED: /* the next one takes its place */
         if (!process->world->ending)
-            process_start(process->world);
+            process_start(process->world, process->host.role);
         break;
     }
 }
@@ -305,7 +306,7 @@ static void closed(void *data)
         schedule_after(&world->schedule, &process->life, process->restart_ns);
 }
 
-struct sim_process *process_start(struct sim_world *world)
+struct sim_process *process_start(struct sim_world *world, enum resv_role role)
 {
     struct sim_process *process = calloc(1, sizeof *process);
     RESV_ASSERT(process != NULL);
@@ -328,7 +329,11 @@ struct sim_process *process_start(struct sim_world *world)
     process->pump = (struct resv_deferred){.run = pump, .data = process};
     process->life = sim_host_event(&process->host, life, process);
     process->host.form = variant->form;
-    SIM_TRACE(world, who, "starts as %s", variant->name);
+    process->host.role = role;
+    SIM_TRACE(world, who, "starts as %s%s", variant->name,
+              role == RESV_ROLE_ALL   ? ""
+              : role == RESV_ROLE_API ? ", api only"
+                                      : ", consumer only");
     RESV_ASSERT(process->strategy->open(&process->host, &process->instance) == 0);
     process->strategy->start(process->instance);
     return process;
@@ -347,6 +352,8 @@ void process_crash(struct sim_process *process)
     link_die(process->host.link);
     for (struct redis_link *link = process->host.redis_links; link != NULL; link = link->next)
         redis_link_die(link);
+    if (process->host.kafka_link != NULL)
+        kafka_link_die(process->host.kafka_link);
     if (process->stage == PROCESS_RUNNING)
         schedule_after(&world->schedule, &process->life, 0);
 }
@@ -367,7 +374,19 @@ bool process_drain(struct sim_process *process, uint64_t deadline_ms)
 
 bool process_accepts(const struct sim_process *process)
 {
-    return process->stage == PROCESS_RUNNING && !process->crashed;
+    return process->stage == PROCESS_RUNNING && !process->crashed &&
+           process->host.role != RESV_ROLE_CONSUMER;
+}
+
+bool processes_run(const struct sim_world *world)
+{
+    for (const struct sim_process *process = world->processes; process != NULL;
+         process = process->next) {
+        if (process->stage != PROCESS_RUNNING &&
+            (process->stage != PROCESS_CLOSED || schedule_has(&process->life)))
+            return false;
+    }
+    return true;
 }
 
 size_t processes_busy(const struct sim_world *world)

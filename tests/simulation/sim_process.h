@@ -48,7 +48,7 @@ struct sim_process {
     struct sim_event life; /* the next change of stage */
 };
 
-struct sim_process *process_start(struct sim_world *world);
+struct sim_process *process_start(struct sim_world *world, enum resv_role role);
 /* Its memory is gone, nobody hears of it any more. */
 void process_crash(struct sim_process *process);
 /* False when it is not running. */
@@ -62,5 +62,7 @@ void process_free_all(struct sim_world *world);
 /* Requests under way, zombies' too. */
 size_t processes_busy(const struct sim_world *world);
 bool processes_closed(const struct sim_world *world);
+/* Each is ready, or has ended with another in its place. */
+bool processes_run(const struct sim_world *world);
 
 #endif

@@ -54,6 +54,7 @@ enum key_type { KEY_STRING, KEY_HASH };
 struct key_field {
     struct redis_text name;
     struct redis_text value;
+    uint64_t number; /* from 1, as they came: what a cursor stands at */
 };
 
 struct sim_redis_key {
@@ -64,7 +65,8 @@ struct sim_redis_key {
     struct key_field *fields; /* in the order in which they came */
     size_t fields_count;
     size_t fields_capacity;
-    int64_t expires_ms; /* by the node's clock; 0: never */
+    uint64_t fields_added; /* ever */
+    int64_t expires_ms;    /* by the node's clock; 0: never */
     const struct resv_host *writer;
 };
 
@@ -141,6 +143,8 @@ struct sim_redis_connection {
     size_t channels_count;
 };
 
+#define NODE_FORGETS_MAX 32
+
 enum node_refusal { NODE_TAKES_ALL, NODE_OUT_OF_MEMORY, NODE_READ_ONLY, NODE_BUSY };
 
 struct sim_redis_node {
@@ -158,6 +162,9 @@ struct sim_redis_node {
     const struct resv_host *caller;
     struct sim_redis_keys keys;
     struct sim_redis_keys kept; /* what a crash would leave */
+    bool script_wrote;          /* the one that runs: memory that is short does not stop it now */
+    uint64_t forgot_ns[NODE_FORGETS_MAX]; /* when it lost what was written */
+    size_t forgets;
     struct sim_event keep;
     struct sim_redis_connection *connections;
 };
@@ -190,6 +197,9 @@ int64_t node_clock_ms(const struct sim_redis_node *node);
 bool node_is_paused(const struct sim_redis_node *node);
 void node_crash(struct sim_redis_node *node);
 void node_restart(struct sim_redis_node *node);
+void node_empty(struct sim_redis_node *node); /* as by FLUSHALL */
+/* At some time in between it has lost something that was written. */
+bool node_forgot(const struct sim_redis_node *node, uint64_t from_ns, uint64_t to_ns);
 void node_jump(struct sim_redis_node *node, int64_t ahead_ms);
 void node_wrote(struct sim_redis_node *node);
 /* The number of connections that it goes to. */

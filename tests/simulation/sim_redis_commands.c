@@ -247,19 +247,13 @@ static void run_time(struct command_call *call)
 /* --- which there are -------------------------------------------------------------------------- */
 
 static const struct command commands[] = {
-    {"GET", 2, false, false, run_get},
-    {"SET", -3, true, true, run_set},
-    {"DEL", -2, true, false, run_del},
-    {"EXISTS", -2, false, false, run_exists},
-    {"INCRBY", 3, true, true, run_incrby},
-    {"DECRBY", 3, true, true, run_decrby},
-    {"EXPIRE", -3, true, false, run_expire},
-    {"PEXPIRE", -3, true, false, run_pexpire},
-    {"TTL", 2, false, false, run_ttl},
-    {"PTTL", 2, false, false, run_pttl},
-    {"PUBLISH", 3, false, false, run_publish},
-    {"TIME", 1, false, false, run_time},
-    {0},
+    {"GET", 2, false, false, run_get},         {"SET", -3, true, true, run_set},
+    {"DEL", -2, true, false, run_del},         {"UNLINK", -2, true, false, run_del},
+    {"EXISTS", -2, false, false, run_exists},  {"INCRBY", 3, true, true, run_incrby},
+    {"DECRBY", 3, true, true, run_decrby},     {"EXPIRE", -3, true, false, run_expire},
+    {"PEXPIRE", -3, true, false, run_pexpire}, {"TTL", 2, false, false, run_ttl},
+    {"PTTL", 2, false, false, run_pttl},       {"PUBLISH", 3, false, false, run_publish},
+    {"TIME", 1, false, false, run_time},       {0},
 };
 
 static const struct command *find_command(struct redis_text name)
@@ -279,7 +273,7 @@ static bool is_refused(const struct command_call *call, const struct command *co
     const struct sim_redis_node *node = call->node;
     enum node_refusal refusal =
         node->world->schedule.now_ns < node->refuses_until_ns ? node->refusal : NODE_TAKES_ALL;
-    if (refusal == NODE_OUT_OF_MEMORY && command->grows)
+    if (refusal == NODE_OUT_OF_MEMORY && command->grows && !node->script_wrote)
         reply_error(call->reply, "OOM command not allowed when used memory > 'maxmemory'.");
     else if (refusal == NODE_READ_ONLY && command->writes)
         reply_error(call->reply, "READONLY You can't write against a read only replica.");
@@ -318,8 +312,10 @@ void command_run(struct command_call *call)
         reply_error(call->reply, "ERR Wrong number of args calling Redis command from script");
     else if (!is_refused(call, command))
         command->run(call);
-    if (command->writes && call->reply->kind != REPLY_ERROR)
+    if (command->writes && call->reply->kind != REPLY_ERROR) {
+        node->script_wrote = true;
         node_wrote(node);
+    }
     if (node->world->trace != SIM_TRACE_OFF)
         trace(call);
 }

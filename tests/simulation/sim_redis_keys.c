@@ -106,7 +106,8 @@ struct key_field *key_add_field(struct sim_redis_key *key, struct redis_text nam
         RESV_ASSERT(key->fields != NULL);
     }
     struct key_field *field = &key->fields[key->fields_count++];
-    *field = (struct key_field){.name = text_copy(name.bytes, name.size)};
+    *field =
+        (struct key_field){.name = text_copy(name.bytes, name.size), .number = ++key->fields_added};
     return field;
 }
 

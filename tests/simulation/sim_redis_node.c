@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "resvd/assert.h"
+#include "sim_checker.h"
 #include "sim_redis.h"
 
 /* --- packets ---------------------------------------------------------------------------------- */
@@ -133,6 +134,7 @@ static void execute(struct sim_redis_node *node, struct sim_redis_packet *packet
     packet->whole--;
     script_run(node, sent);
     SIM_TRACE(node->world, node->who, "%s -> %s", sent->script->name, reply_words(&sent->reply));
+    stock_scripted(node);
 }
 
 /* The first packet is done with; the next one may be waiting. */
@@ -250,6 +252,21 @@ static void new_run_id(struct sim_redis_node *node)
     node->run_id[sizeof node->run_id - 1] = '\0';
 }
 
+static void forget(struct sim_redis_node *node)
+{
+    RESV_ASSERT(node->forgets < NODE_FORGETS_MAX);
+    node->forgot_ns[node->forgets++] = node->world->schedule.now_ns;
+}
+
+bool node_forgot(const struct sim_redis_node *node, uint64_t from_ns, uint64_t to_ns)
+{
+    for (size_t i = 0; i < node->forgets; i++) {
+        if (node->forgot_ns[i] >= from_ns && node->forgot_ns[i] <= to_ns)
+            return true;
+    }
+    return false;
+}
+
 void node_crash(struct sim_redis_node *node)
 {
     if (!node->up)
@@ -264,9 +281,11 @@ void node_crash(struct sim_redis_node *node)
     switch (node->world->scenario.nodes_keep) {
     case NODES_KEEP_NOTHING:
         keys_clear(&node->keys);
+        forget(node);
         break;
     case NODES_KEEP_UP_TO_A_SECOND:
         keys_copy(&node->keys, &node->kept);
+        forget(node);
         break;
     case NODES_KEEP_ALL:
         break;
@@ -280,6 +299,16 @@ void node_restart(struct sim_redis_node *node)
     SIM_TRACE(node->world, node->who, "is up again");
     node->up = true;
     new_run_id(node);
+}
+
+void node_empty(struct sim_redis_node *node)
+{
+    if (!node->up)
+        return;
+    SIM_TRACE(node->world, node->who, "is emptied");
+    keys_clear(&node->keys);
+    keys_clear(&node->kept);
+    forget(node);
 }
 
 /* --- all of them ------------------------------------------------------------------------------ */

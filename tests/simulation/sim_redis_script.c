@@ -322,6 +322,7 @@ void script_run(struct sim_redis_node *node, struct sim_sent *sent)
     running = node;
     node->now_ms = node_clock_ms(node);
     node->caller = sent->host;
+    node->script_wrote = false;
     push_script(sent->script);
     set_texts("KEYS", sent->keys, sent->keys_count);
     set_texts("ARGV", sent->arguments, sent->arguments_count);

@@ -237,6 +237,196 @@ void scenario_draw_locks(struct sim_scenario *scenario, struct sim_chance *chanc
         scenario->pauses_on_answer += 30000;
 }
 
+/* --- stock and events ------------------------------------------------------------------------- */
+
+/* Somebody sells and somebody consumes. */
+static void draw_roles(struct sim_scenario *scenario, struct sim_chance *chance)
+{
+    bool split = scenario->processes > 1 && chance_of(chance, 400000);
+    for (size_t i = 0; split && i < scenario->processes; i++)
+        scenario->roles[i] =
+            i == 0   ? RESV_ROLE_API
+            : i == 1 ? RESV_ROLE_CONSUMER
+                     : (enum resv_role)chance_between(chance, RESV_ROLE_ALL, RESV_ROLE_CONSUMER);
+}
+
+static void draw_event_settings(struct sim_scenario *scenario, struct sim_chance *chance)
+{
+    /* Gates are closed at first: a load that is over by then sells nothing. */
+    if (scenario->gap_max_us < 100000)
+        scenario->gap_max_us = ONE_OF(chance, 10000, 100000, 300000);
+    scenario->begins_ms = ONE_OF(chance, 0, 1000, 3000);
+    scenario->partitions = (int32_t)ONE_OF(chance, 1, 1, 2, 3, 8);
+    scenario->event_timeout_ms = ONE_OF(chance, 300, 1000, 5000);
+    scenario->session_ms = ONE_OF(chance, 500, 2000, 6000);
+    scenario->zombie_max_ms = ONE_OF(chance, 100, 3000, 6000);
+    set(scenario, "batch_max", ONE_OF(chance, 1, 2, 5, 20, 1000, 1000));
+    set(scenario, "batch_wait_ms", ONE_OF(chance, 0, 1, 5, 90));
+    set(scenario, "events_max", ONE_OF(chance, 3, 20, 20000, 20000, 20000));
+    set(scenario, "vector_max", ONE_OF(chance, 1, 3, 500));
+}
+
+static void draw_event_faults(struct sim_scenario *scenario, struct sim_chance *chance)
+{
+    scenario->nodes_keep = (enum nodes_keep)chance_below(chance, NODES_KEEP_ALL + 1);
+    scenario->pauses_on_answer = rate(chance, 20000);
+    scenario->drops_on_timeout = ONE_OF(chance, 0, 300000, 1000000);
+    scenario->event_refused = rate(chance, 100000);
+    scenario->event_lost = rate(chance, 100000);
+    scenario->event_late = rate(chance, 200000);
+    scenario->event_answer_lost = rate(chance, 200000);
+    scenario->report_late = rate(chance, 200000);
+    scenario->event_repeated = rate(chance, 300000);
+    scenario->event_stays_queued = rate(chance, 100000);
+    scenario->revoked_late = rate(chance, 500000);
+    scenario->node_crashes = some(chance, 4);
+    scenario->node_pauses = some(chance, 4);
+    scenario->node_refusals = some(chance, 3);
+    scenario->node_cuts = some(chance, 10);
+    scenario->node_empties = some(chance, 3);
+    scenario->broker_losses = some(chance, 3);
+    scenario->broker_stalls = some(chance, 3);
+    scenario->leader_losses = some(chance, 4);
+    scenario->broker_cuts = some(chance, 4);
+    scenario->producer_failures = some(chance, 4);
+    scenario->rebalances = some(chance, 8);
+    scenario->expulsions = some(chance, 6);
+}
+
+/* Consumers that do not know yet that they are none, while seats come and go: what they settle late
+ * must not be believed. */
+static void draw_zombies(struct sim_scenario *scenario, struct sim_chance *chance)
+{
+    scenario->harmless = false;
+    scenario->processes = ONE_OF(chance, 2, 3);
+    scenario->concerts = 1;
+    scenario->capacity_max = chance_between(chance, 2, 20);
+    scenario->limited = ONE_OF(chance, 0, 0, 1000000);
+    scenario->quantity_max = 1;
+    scenario->requests = 120;
+    scenario->burst_max = 5;
+    scenario->gap_max_us = 300000;
+    scenario->deadline_ms = 10000;
+    scenario->releases = ONE_OF(chance, 0, 150000, 300000);
+    scenario->partitions = 1;
+    if (chance_of(chance, 600000)) { /* and an admin, while somebody decides */
+        scenario->catalog = 300000;
+        scenario->limited = 1000000;
+        scenario->step_max_us = 20000;
+        scenario->network_max_us = 20000;
+    }
+}
+
+/* Publishers that die behind Redis' answer, or whose events do not come into the log, or stay in
+ * their queue while others publish them: what is pending must be found by somebody else. */
+static void draw_orphans(struct sim_scenario *scenario, struct sim_chance *chance)
+{
+    scenario->harmless = false;
+    scenario->processes = ONE_OF(chance, 2, 3);
+    scenario->concerts = chance_between(chance, 1, 2);
+    scenario->capacity_max = chance_between(chance, 2, 30);
+    scenario->requests = 120;
+    scenario->burst_max = 10;
+    scenario->gap_max_us = 300000;
+    scenario->keyed = ONE_OF(chance, 800000, 1000000);
+    scenario->repeated = ONE_OF(chance, 0, 300000);
+    scenario->releases = ONE_OF(chance, 200000, 400000);
+    scenario->deadline_ms = 10000;
+    scenario->event_timeout_ms = 5000;
+}
+
+/* A Redis that loses everything again and again, while keys are sent again. */
+static void draw_forgetful(struct sim_scenario *scenario, struct sim_chance *chance)
+{
+    scenario->harmless = false;
+    scenario->concerts = 1;
+    scenario->capacity_max = chance_between(chance, 5, 40);
+    scenario->limited = ONE_OF(chance, 0, 0, 1000000);
+    scenario->requests = 200;
+    scenario->burst_max = ONE_OF(chance, 5, 20);
+    scenario->gap_max_us = 300000;
+    scenario->keyed = 1000000;
+    scenario->repeated = 500000;
+    scenario->changed = 10000;
+    scenario->releases = 0;
+    scenario->deadline_ms = 10000;
+    scenario->flush_max_us = 200000; /* so that consumers are behind */
+    scenario->partitions = 1;
+}
+
+/* A database that forgets what was seen and not on disk, and answers that are lost. */
+static void draw_unflushed(struct sim_scenario *scenario, struct sim_chance *chance)
+{
+    scenario->harmless = false;
+    scenario->concerts = chance_between(chance, 1, 2);
+    scenario->capacity_max = chance_between(chance, 10, 200);
+    scenario->requests = 200;
+    scenario->burst_max = 3;
+    scenario->gap_max_us = 300000;
+    scenario->flush_max_us = 1000000;
+    scenario->outage_max_ms = 20;
+    scenario->deadline_ms = 3000;
+}
+
+enum event_story {
+    STORY_ANY,
+    STORY_ZOMBIES,
+    STORY_ORPHANS,
+    STORY_FORGETFUL,
+    STORY_UNFLUSHED,
+};
+
+static void draw_more_faults(struct sim_scenario *scenario, enum event_story story)
+{
+    switch (story) {
+    case STORY_ANY:
+        break;
+    case STORY_ZOMBIES:
+        scenario->expulsions += 3;
+        scenario->process_pauses += 3;
+        scenario->late += 50000;
+        break;
+    case STORY_ORPHANS:
+        scenario->process_crashes += 2;
+        scenario->event_lost += 50000;
+        scenario->event_stays_queued += 150000;
+        scenario->event_refused += 50000;
+        break;
+    case STORY_FORGETFUL:
+        scenario->node_empties += 2;
+        break;
+    case STORY_UNFLUSHED:
+        scenario->server_crashes = 15;
+        scenario->answer_lost += 50000;
+        scenario->commit_deceives += 50000;
+        break;
+    }
+}
+
+void scenario_draw_events(struct sim_scenario *scenario, struct sim_chance *chance)
+{
+    static const enum event_story stories[] = {STORY_ANY,       STORY_ANY,      STORY_ANY,
+                                               STORY_ANY,       STORY_ZOMBIES,  STORY_ORPHANS,
+                                               STORY_FORGETFUL, STORY_UNFLUSHED};
+    enum event_story story = stories[chance_below(chance, sizeof stories / sizeof stories[0])];
+    draw_event_settings(scenario, chance);
+    if (story == STORY_ZOMBIES)
+        draw_zombies(scenario, chance);
+    else if (story == STORY_ORPHANS)
+        draw_orphans(scenario, chance);
+    else if (story == STORY_FORGETFUL)
+        draw_forgetful(scenario, chance);
+    else if (story == STORY_UNFLUSHED)
+        draw_unflushed(scenario, chance);
+    bool sweeps_soon = story == STORY_ORPHANS || story == STORY_FORGETFUL;
+    scenario->sweep_after_ms = sweeps_soon ? 100 : ONE_OF(chance, 100, 300, 1000, 5000);
+    set(scenario, "sweep_after_ms", scenario->sweep_after_ms);
+    draw_roles(scenario, chance);
+    if (!scenario->harmless)
+        draw_event_faults(scenario, chance);
+    draw_more_faults(scenario, story);
+}
+
 void scenario_calm(struct sim_scenario *scenario)
 {
     scenario->request_lost = 0;

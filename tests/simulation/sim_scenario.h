@@ -9,9 +9,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "resvd/host.h"
 #include "sim_chance.h"
 
-#define SIM_SETTINGS_MAX 24
+#define SIM_SETTINGS_MAX  24
+#define SIM_PROCESSES_MAX 4
 
 /* An option's value where it is not the default; one that the strategy lacks is passed over. */
 struct sim_setting {
@@ -28,7 +30,8 @@ enum nodes_keep {
 
 struct sim_scenario {
     /* The fleet. */
-    size_t processes; /* 1..4 */
+    size_t processes;                        /* 1..SIM_PROCESSES_MAX */
+    enum resv_role roles[SIM_PROCESSES_MAX]; /* of each, and of whoever takes its place */
     size_t settings_count;
     struct sim_setting settings[SIM_SETTINGS_MAX];
 
@@ -98,11 +101,38 @@ struct sim_scenario {
     unsigned node_refusals;
     unsigned node_clock_jumps;
     unsigned node_cuts; /* of one connection */
+
+    /* Stock in Redis, events in Kafka: where the strategy accepts first. Rates as in sim_kafka.h.
+     */
+    uint64_t begins_ms; /* load and troubles: partitions are shared out before, gates may be open */
+    int32_t partitions;
+    uint64_t sweep_after_ms; /* the strategy's setting */
+    uint64_t event_timeout_ms;
+    uint64_t session_ms;
+    uint64_t zombie_max_ms;
+    uint64_t event_refused;
+    uint64_t event_lost;
+    uint64_t event_late;
+    uint64_t event_answer_lost;
+    uint64_t report_late;
+    uint64_t event_repeated;
+    uint64_t event_stays_queued;
+    uint64_t revoked_late;
+    unsigned node_empties; /* everything is deleted, and it runs on */
+    unsigned broker_losses;
+    unsigned broker_stalls;
+    unsigned leader_losses;
+    unsigned broker_cuts; /* of one process from the brokers */
+    unsigned producer_failures;
+    unsigned rebalances;
+    unsigned expulsions; /* of one process from the group */
 };
 
 void scenario_draw(struct sim_scenario *scenario, struct sim_chance *chance);
 /* After that: what a strategy with lock nodes has besides. */
 void scenario_draw_locks(struct sim_scenario *scenario, struct sim_chance *chance);
+/* The same, for one that accepts first. */
+void scenario_draw_events(struct sim_scenario *scenario, struct sim_chance *chance);
 /* No more small faults. */
 void scenario_calm(struct sim_scenario *scenario);
 /* And all is quick. */

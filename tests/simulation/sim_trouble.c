@@ -5,8 +5,10 @@
 #include <stdlib.h>
 
 #include "resvd/assert.h"
+#include "sim_kafka.h"
 #include "sim_process.h"
 #include "sim_redis.h"
+#include "sim_variants.h"
 
 enum trouble_kind {
     TROUBLE_SERVER_CRASH,
@@ -22,6 +24,14 @@ enum trouble_kind {
     TROUBLE_NODE_REFUSES,
     TROUBLE_NODE_CLOCK_JUMP,
     TROUBLE_NODE_CUT,
+    TROUBLE_NODE_EMPTY,
+    TROUBLE_BROKERS_LOST,
+    TROUBLE_BROKERS_STALL,
+    TROUBLE_LEADER_LOST,
+    TROUBLE_BROKERS_CUT,
+    TROUBLE_PRODUCER_FAILS,
+    TROUBLE_REBALANCE,
+    TROUBLE_EXPEL,
 };
 
 struct trouble {
@@ -124,11 +134,42 @@ static uint64_t begin_at_node(struct sim_world *world, struct sim_redis_node *no
     }
     if (kind == TROUBLE_NODE_CUT) {
         cut_connection(world, node);
+    } else if (kind == TROUBLE_NODE_EMPTY) {
+        node_empty(node);
     } else {
         int64_t ahead_ms = (int64_t)chance_skewed(chance, 20000);
         node_jump(node, chance_of(chance, 500000) ? ahead_ms : -ahead_ms);
     }
     return 0;
+}
+
+static uint64_t begin_at_kafka(struct sim_world *world, enum trouble_kind kind)
+{
+    struct sim_chance *chance = &world->chance;
+    struct sim_kafka *kafka = world->kafka;
+    uint64_t length_ns = chance_skewed(chance, 12 * NS_PER_S) + NS_PER_MS;
+    int32_t partition = (int32_t)chance_below(chance, (uint64_t)world->scenario.partitions);
+    struct sim_process *process = any_process(world);
+    struct kafka_link *link = process != NULL ? process->host.kafka_link : NULL;
+    if (kind == TROUBLE_BROKERS_LOST) {
+        kafka_lose(kafka, length_ns);
+    } else if (kind == TROUBLE_BROKERS_STALL) {
+        kafka_stall(kafka, length_ns);
+    } else if (kind == TROUBLE_LEADER_LOST) {
+        kafka_lose_leader(kafka, partition, length_ns);
+    } else if (kind == TROUBLE_REBALANCE) {
+        kafka_rebalance(kafka);
+        length_ns = 0;
+    } else if (kind == TROUBLE_BROKERS_CUT && link != NULL) {
+        kafka_cut(link, length_ns);
+    } else {
+        length_ns = 0;
+        if (kind == TROUBLE_PRODUCER_FAILS && link != NULL)
+            kafka_fail_producer(link);
+        else if (kind == TROUBLE_EXPEL && link != NULL)
+            kafka_expel(link);
+    }
+    return length_ns;
 }
 
 /* How long it stays; what is over at once is 0. */
@@ -164,8 +205,10 @@ static uint64_t begin(struct sim_world *world, enum trouble_kind kind)
         return 0;
     case TROUBLE_CLOCK_JUMP: {
         struct sim_process *process = any_process(world);
+        /* Where events carry their time, days would be a story of their own. */
+        int64_t most_ms = world->variant->accepts ? 3000 : 5000000;
         if (process != NULL)
-            process->host.wall_ahead_ms += chance_between(chance, -5000000, 5000000);
+            process->host.wall_ahead_ms += chance_between(chance, -most_ms, most_ms);
         return 0;
     }
     case TROUBLE_NODE_CRASH:
@@ -173,6 +216,14 @@ static uint64_t begin(struct sim_world *world, enum trouble_kind kind)
     case TROUBLE_NODE_REFUSES:
     case TROUBLE_NODE_CLOCK_JUMP:
     case TROUBLE_NODE_CUT:
+    case TROUBLE_NODE_EMPTY:
+    case TROUBLE_BROKERS_LOST:
+    case TROUBLE_BROKERS_STALL:
+    case TROUBLE_LEADER_LOST:
+    case TROUBLE_BROKERS_CUT:
+    case TROUBLE_PRODUCER_FAILS:
+    case TROUBLE_REBALANCE:
+    case TROUBLE_EXPEL:
         break;
     }
     return 0;
@@ -188,6 +239,14 @@ static void over(struct sim_world *world, const struct trouble *trouble)
     }
 }
 
+/* The stock's, where there is no lock. */
+static struct sim_redis_node *any_node(struct sim_redis *redis)
+{
+    if (redis->locks_count == 0)
+        return &redis->stock;
+    return &redis->locks[chance_below(&redis->world->chance, redis->locks_count)];
+}
+
 static void due(struct sim_event *event)
 {
     struct trouble *trouble = event->data;
@@ -195,9 +254,10 @@ static void due(struct sim_event *event)
     uint64_t length_ns = 0;
     if (trouble->begun) {
         over(world, trouble);
+    } else if (trouble->kind >= TROUBLE_BROKERS_LOST) {
+        length_ns = begin_at_kafka(world, trouble->kind);
     } else if (trouble->kind >= TROUBLE_NODE_CRASH) {
-        size_t index = (size_t)chance_below(&world->chance, world->redis->locks_count);
-        trouble->node = &world->redis->locks[index];
+        trouble->node = any_node(world->redis);
         length_ns = begin_at_node(world, trouble->node, trouble->kind);
     } else {
         length_ns = begin(world, trouble->kind);
@@ -217,39 +277,52 @@ static void add(struct sim_troubles *troubles, enum trouble_kind kind, unsigned 
         struct trouble *trouble = &troubles->troubles[troubles->count++];
         *trouble = (struct trouble){.all = troubles, .kind = kind};
         trouble->event = (struct sim_event){.fire = due, .data = trouble};
-        schedule_after(&world->schedule, &trouble->event, chance_below(&world->chance, span_ns));
+        schedule_after(&world->schedule, &trouble->event,
+                       world->scenario.begins_ms * NS_PER_MS +
+                           chance_below(&world->chance, span_ns));
     }
 }
 
 struct sim_troubles *troubles_plan(struct sim_world *world)
 {
     const struct sim_scenario *scenario = &world->scenario;
+    const unsigned counts[] = {
+        [TROUBLE_SERVER_CRASH] = scenario->server_crashes,
+        [TROUBLE_SERVER_STALL] = scenario->server_stalls,
+        [TROUBLE_READ_ONLY] = scenario->read_only,
+        [TROUBLE_KILL] = scenario->kills,
+        [TROUBLE_PROCESS_CRASH] = scenario->process_crashes,
+        [TROUBLE_PROCESS_PAUSE] = scenario->process_pauses,
+        [TROUBLE_DRAIN] = scenario->drains,
+        [TROUBLE_CLOCK_JUMP] = scenario->clock_jumps,
+        [TROUBLE_NODE_CRASH] = scenario->node_crashes,
+        [TROUBLE_NODE_PAUSE] = scenario->node_pauses,
+        [TROUBLE_NODE_REFUSES] = scenario->node_refusals,
+        [TROUBLE_NODE_CLOCK_JUMP] = scenario->node_clock_jumps,
+        [TROUBLE_NODE_CUT] = scenario->node_cuts,
+        [TROUBLE_NODE_EMPTY] = scenario->node_empties,
+        [TROUBLE_BROKERS_LOST] = scenario->broker_losses,
+        [TROUBLE_BROKERS_STALL] = scenario->broker_stalls,
+        [TROUBLE_LEADER_LOST] = scenario->leader_losses,
+        [TROUBLE_BROKERS_CUT] = scenario->broker_cuts,
+        [TROUBLE_PRODUCER_FAILS] = scenario->producer_failures,
+        [TROUBLE_REBALANCE] = scenario->rebalances,
+        [TROUBLE_EXPEL] = scenario->expulsions,
+    };
+    const size_t kinds = sizeof counts / sizeof counts[0];
     struct sim_troubles *troubles = calloc(1, sizeof *troubles);
     RESV_ASSERT(troubles != NULL);
-    unsigned total = scenario->server_crashes + scenario->server_stalls + scenario->read_only +
-                     scenario->kills + scenario->process_crashes + scenario->process_pauses +
-                     scenario->drains + scenario->clock_jumps + scenario->node_crashes +
-                     scenario->node_pauses + scenario->node_refusals + scenario->node_clock_jumps +
-                     scenario->node_cuts;
+    size_t total = 0;
+    for (size_t kind = 0; kind < kinds; kind++)
+        total += counts[kind];
     troubles->world = world;
     troubles->troubles = calloc(total + 1, sizeof troubles->troubles[0]);
     RESV_ASSERT(troubles->troubles != NULL);
     /* As long as the load, about, and a little more. */
     uint64_t bursts = scenario->requests * 4 / (scenario->burst_max + 3) + 1;
     uint64_t span_ns = bursts * scenario->gap_max_us * NS_PER_US / 4 + 200 * NS_PER_MS;
-    add(troubles, TROUBLE_SERVER_CRASH, scenario->server_crashes, span_ns);
-    add(troubles, TROUBLE_SERVER_STALL, scenario->server_stalls, span_ns);
-    add(troubles, TROUBLE_READ_ONLY, scenario->read_only, span_ns);
-    add(troubles, TROUBLE_KILL, scenario->kills, span_ns);
-    add(troubles, TROUBLE_PROCESS_CRASH, scenario->process_crashes, span_ns);
-    add(troubles, TROUBLE_PROCESS_PAUSE, scenario->process_pauses, span_ns);
-    add(troubles, TROUBLE_DRAIN, scenario->drains, span_ns);
-    add(troubles, TROUBLE_CLOCK_JUMP, scenario->clock_jumps, span_ns);
-    add(troubles, TROUBLE_NODE_CRASH, scenario->node_crashes, span_ns);
-    add(troubles, TROUBLE_NODE_PAUSE, scenario->node_pauses, span_ns);
-    add(troubles, TROUBLE_NODE_REFUSES, scenario->node_refusals, span_ns);
-    add(troubles, TROUBLE_NODE_CLOCK_JUMP, scenario->node_clock_jumps, span_ns);
-    add(troubles, TROUBLE_NODE_CUT, scenario->node_cuts, span_ns);
+    for (size_t kind = 0; kind < kinds; kind++)
+        add(troubles, (enum trouble_kind)kind, counts[kind], span_ns);
     troubles->left = troubles->count;
     return troubles;
 }

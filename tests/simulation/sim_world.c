@@ -8,6 +8,7 @@
 
 #include "resvd/assert.h"
 #include "sim_checker.h"
+#include "sim_kafka.h"
 #include "sim_load.h"
 #include "sim_process.h"
 #include "sim_redis.h"
@@ -47,7 +48,8 @@ static bool nobody_waits(const struct sim_world *world)
 static bool server_rests(const struct sim_world *world)
 {
     return world->server->connections == NULL &&
-           (world->redis == NULL || redis_rests(world->redis));
+           (world->redis == NULL || redis_rests(world->redis)) &&
+           (world->kafka == NULL || kafka_rests(world->kafka));
 }
 
 static void run_load(struct sim_world *world)
@@ -58,6 +60,8 @@ static void run_load(struct sim_world *world)
         RESV_ASSERT(schedule_turn(&world->schedule));
     troubles_free(troubles);
     scenario_calm(&world->scenario);
+    if (world->kafka != NULL)
+        kafka_calm(world->kafka);
     SIM_TRACE(world, "load", "no more requests, no more faults; %zu are under way",
               processes_busy(world));
     /* A deadline, the time in which a doubt is found out, and a lock that nobody lets go. */
@@ -85,12 +89,13 @@ static void rest(struct sim_world *world, uint64_t length_ns)
     turn_until(world, time_is_over, length_ns, "time does not pass");
 }
 
-static void probe(struct sim_world *world, enum request_probe what, const char *words)
+static void probe(struct sim_world *world, enum request_probe what, int64_t concert_id,
+                  const char *words)
 {
     if (world->failed)
         return;
     SIM_TRACE(world, "load", "%s: everybody asks once more", words);
-    load_probe(world->load, what);
+    load_probe(world->load, what, concert_id);
     turn_until(world, nobody_waits, 20 * NS_PER_S, "requests are not answered");
 }
 
@@ -107,13 +112,50 @@ static void run_probes(struct sim_world *world)
     }
     scenario_hurry(&world->scenario);
     rest(world, 60 * NS_PER_S);
-    probe(world, PROBE_FREE, "all is well");
+    probe(world, PROBE_FREE, 1, "all is well");
     rest(world, 20 * NS_PER_S);
     if (world->scenario.wait_ms > 500 || world->failed)
         return; /* a long story of asking again and again */
     redis_plant_lock(world->redis, 1, 3600 * 1000);
-    probe(world, PROBE_LOCKED, "somebody has died with the lock");
+    probe(world, PROBE_LOCKED, 1, "somebody has died with the lock");
     redis_remove_locks(world->redis);
+}
+
+static void settle(struct sim_world *world)
+{
+    uint64_t end_ns = world->schedule.now_ns + 60 * NS_PER_S;
+    while (!world->failed && !stock_rests(world)) {
+        if (world->schedule.now_ns > end_ns || !schedule_turn(&world->schedule))
+            stock_tell_unrest(world);
+    }
+}
+
+static void probe_all(struct sim_world *world, enum request_probe what, const char *words)
+{
+    for (size_t i = 0; i < world->server->concert_count; i++)
+        probe(world, what, (int64_t)i + 1, words);
+    settle(world);
+}
+
+/* Where answers come before rows: with everybody there again all that was accepted gets its row,
+ * nothing stays pending, and the stock becomes the truth. A gate opens for who asks. */
+static void run_settling(struct sim_world *world)
+{
+    turn_until(world, processes_run, 90 * NS_PER_S, "a process does not start");
+    rest(world, 20 * NS_PER_S);
+    scenario_hurry(&world->scenario);
+    settle(world);
+    rest(world, NS_PER_S + 3 * world->scenario.sweep_after_ms * NS_PER_MS);
+    if (!world->failed)
+        stock_check_at_rest(world, false);
+    for (int i = 0; i < 3; i++) {
+        probe_all(world, PROBE_FIRST, "gates may be closed, connections may be broken");
+        rest(world, 2 * NS_PER_S);
+    }
+    probe_all(world, PROBE_FREE, "all is well");
+    rest(world, 2 * NS_PER_S);
+    if (!world->failed)
+        stock_check_at_rest(world, true);
 }
 
 static void run_end(struct sim_world *world)
@@ -144,6 +186,7 @@ static void free_world(struct sim_world *world)
     process_free_all(world);
     server_free(world->server);
     redis_free(world->redis);
+    kafka_free(world->kafka);
     checker_free(world->checker);
     schedule_free(&world->schedule);
 }
@@ -159,6 +202,26 @@ static void trace_scenario(struct sim_world *world)
         SIM_TRACE(world, "load", "%s = %s", scenario->settings[i].key, scenario->settings[i].text);
 }
 
+static void make_kafka(struct sim_world *world)
+{
+    const struct sim_scenario *scenario = &world->scenario;
+    world->kafka = kafka_create(world, scenario->partitions);
+    *kafka_rates(world->kafka) = (struct sim_kafka_rates){
+        .timeout_ms = scenario->event_timeout_ms,
+        .session_ms = scenario->session_ms,
+        .zombie_max_ms = scenario->zombie_max_ms,
+        .refused = scenario->event_refused,
+        .lost = scenario->event_lost,
+        .late = scenario->event_late,
+        .answer_lost = scenario->event_answer_lost,
+        .reports_late = scenario->report_late,
+        .repeated = scenario->event_repeated,
+        .stays_queued = scenario->event_stays_queued,
+        .revoked_late = scenario->revoked_late,
+    };
+    events_listen(world->checker);
+}
+
 struct sim_result sim_run(const struct sim_variant *variant, uint64_t seed,
                           enum sim_trace_mode trace)
 {
@@ -170,20 +233,27 @@ struct sim_result sim_run(const struct sim_variant *variant, uint64_t seed,
     scenario_draw(&world.scenario, &world.chance);
     if (variant->locks)
         scenario_draw_locks(&world.scenario, &world.chance);
+    if (variant->accepts)
+        scenario_draw_events(&world.scenario, &world.chance);
     trace_scenario(&world);
     world.server = server_create(&world);
-    if (variant->locks)
+    if (variant->locks || variant->accepts)
         world.redis = redis_create(&world, world.scenario.lock_nodes);
     world.checker = checker_create(&world);
+    if (variant->accepts)
+        make_kafka(&world);
     run_load(&world);
     if (!world.failed && variant->locks && variant->strategy != NULL)
         run_probes(&world);
+    if (!world.failed && variant->accepts)
+        run_settling(&world);
     if (!world.failed)
         run_end(&world);
     struct sim_result result = {.failed = world.failed,
                                 .hash = world.schedule.hash ^ world.trace_hash,
                                 .events = world.schedule.fired,
-                                .requests = world.checker->count};
+                                .requests = world.checker->count,
+                                .rejected = world.checker->rejected};
     memcpy(result.failure, world.failure, sizeof result.failure);
     memcpy(result.outcomes, world.checker->outcomes, sizeof result.outcomes);
     /* A world that failed is in no state to be taken down; whoever ran it is about to end. */

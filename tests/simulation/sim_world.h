@@ -18,6 +18,7 @@
 #include "sim_text.h"
 
 struct sim_checker;
+struct sim_kafka;
 struct sim_load;
 struct sim_process;
 struct sim_redis;
@@ -38,6 +39,7 @@ struct sim_world {
     struct sim_schedule schedule;
     struct sim_server *server;
     struct sim_redis *redis; /* NULL: the strategy has none */
+    struct sim_kafka *kafka; /* the same */
     struct sim_checker *checker;
     struct sim_load *load;
     struct sim_process *processes; /* every one that ever was, newest first */
@@ -72,6 +74,7 @@ struct sim_result {
     uint64_t events;
     uint64_t requests;
     uint64_t outcomes[RESV_OUTCOME_COUNT];
+    uint64_t rejected; /* of those that were accepted */
 };
 struct sim_result sim_run(const struct sim_variant *variant, uint64_t seed,
                           enum sim_trace_mode trace);

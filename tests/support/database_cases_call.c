@@ -173,7 +173,7 @@ static void call_holds_the_lock_as_long_as_told(struct database_cases *cases)
     case_reset(cases, 1, 1, 5);
     struct database_session *holder = case_acquire(cases), *other = case_acquire(cases);
     struct database_step hold = step_call(1, case_row(cases, 1));
-    hold.call.hold_ms = 600;
+    hold.call.hold_ms = 1100;
     struct case_run holding, waiting;
     case_start(&holding, holder, &hold, 1);
     case_expect_waiting(cases, &holding);

@@ -71,9 +71,25 @@ const struct redis_script case_look = {
 const struct redis_script case_count = {
     "count", "return {#KEYS, #ARGV, KEYS[#KEYS] or false, ARGV[#ARGV] or false}"};
 
+const struct redis_script case_scan = {
+    "scan", "local cursor, seen, kept, pages = '0', {}, 0, 0\n"
+            "repeat\n"
+            "  local page = redis.call('HSCAN', KEYS[1], cursor, 'COUNT', ARGV[1])\n"
+            "  cursor, pages = page[1], pages + 1\n"
+            "  for at = 1, #page[2], 2 do\n"
+            "    local name = page[2][at]\n"
+            "    if not seen[name] and string.sub(name, 1, 1) == 'k' then kept = kept + 1 end\n"
+            "    seen[name] = true\n"
+            "    if page[2][at + 1] ~= name then return {-1, pages} end\n"
+            "  end\n"
+            "  redis.call('HDEL', KEYS[1], 'gone' .. pages)\n"
+            "  if pages < 10 then redis.call('HSET', KEYS[1], 'new' .. pages, 'new' .. pages) end\n"
+            "until cursor == '0'\n"
+            "return {kept, pages}"};
+
 const struct redis_script *const redis_cases_scripts[] = {
-    &case_command, &case_pcommand, &case_value, &case_halfway, &case_caught,
-    &case_take,    &case_let_go,   &case_look,  &case_count,   NULL,
+    &case_command, &case_pcommand, &case_value, &case_halfway, &case_caught, &case_take,
+    &case_let_go,  &case_look,     &case_count, &case_scan,    NULL,
 };
 
 /* --- calls ------------------------------------------------------------------------------------ */

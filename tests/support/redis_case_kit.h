@@ -29,6 +29,11 @@ extern const struct redis_script case_look;
 /* How many KEYS and ARGV there are, and the last of each. */
 extern const struct redis_script case_count;
 
+/* HSCAN from the first page to the last, with fields that come and go meanwhile: "gone<n>" and
+ * "new<n>". Returns how many fields that begin with k there were, and how many pages. KEYS: one.
+ * ARGV: COUNT. */
+extern const struct redis_script case_scan;
+
 #define CASE_REPLY_MAX 700
 #define CASE_BYTES_MAX 4096
 #define CASE_WORDS_MAX 400

@@ -79,12 +79,12 @@ static void keys_run_out(struct redis_cases *cases)
     struct case_name key = case_name(cases), stays = case_name(cases);
     case_is_integer(CASE_COMMAND(cases, "PTTL", key.text), -2);
     case_is_integer(CASE_COMMAND(cases, "TTL", key.text), -2);
-    CASE_COMMAND(cases, "SET", key.text, "one", "PX", "200");
+    CASE_COMMAND(cases, "SET", key.text, "one", "PX", "1000");
     CASE_COMMAND(cases, "SET", stays.text, "one", "EX", "100");
     case_is_integer(CASE_COMMAND(cases, "TTL", stays.text), 100);
-    assert_in_range(CASE_COMMAND(cases, "PTTL", key.text)->integers[0], 1, 200);
+    assert_in_range(CASE_COMMAND(cases, "PTTL", key.text)->integers[0], 1, 1000);
     assert_in_range(CASE_COMMAND(cases, "PTTL", stays.text)->integers[0], 90000, 100000);
-    cases->run_for_ms(cases->data, 300);
+    cases->run_for_ms(cases->data, 1100);
     case_is_nil(CASE_COMMAND(cases, "GET", key.text));
     case_is_integer(CASE_COMMAND(cases, "DEL", key.text), 0);
     case_is_text(CASE_COMMAND(cases, "SET", key.text, "two", "NX"), "OK");
@@ -102,12 +102,12 @@ static void ends_are_moved(struct redis_cases *cases)
     struct case_name key = case_name(cases);
     case_is_integer(CASE_COMMAND(cases, "PEXPIRE", key.text, "100"), 0);
     CASE_COMMAND(cases, "INCRBY", key.text, "1");
-    case_is_integer(CASE_COMMAND(cases, "PEXPIRE", key.text, "200"), 1);
+    case_is_integer(CASE_COMMAND(cases, "PEXPIRE", key.text, "1000"), 1);
     case_is_integer(CASE_COMMAND(cases, "INCRBY", key.text, "1"), 2);
-    assert_in_range(CASE_COMMAND(cases, "PTTL", key.text)->integers[0], 1, 200);
+    assert_in_range(CASE_COMMAND(cases, "PTTL", key.text)->integers[0], 1, 1000);
     case_is_integer(CASE_COMMAND(cases, "EXPIRE", key.text, "50"), 1);
     assert_in_range(CASE_COMMAND(cases, "PTTL", key.text)->integers[0], 40000, 50000);
-    cases->run_for_ms(cases->data, 300);
+    cases->run_for_ms(cases->data, 1100);
     case_is_text(CASE_COMMAND(cases, "GET", key.text), "2");
     case_is_refused(CASE_COMMAND(cases, "PEXPIRE", key.text, "1.5"),
                     "ERR value is not an integer or out of range");
@@ -136,14 +136,14 @@ static void time_goes_on(struct redis_cases *cases)
 static void lock(struct redis_cases *cases)
 {
     struct case_name key = case_name(cases);
-    case_is_integer(CASE_RUN(cases, &case_take, key.text, "mine", "200"), 1);
-    case_is_integer(CASE_RUN(cases, &case_take, key.text, "theirs", "200"), 0);
-    case_is_integer(CASE_RUN(cases, &case_take, key.text, "mine", "200"), 0);
+    case_is_integer(CASE_RUN(cases, &case_take, key.text, "mine", "1000"), 1);
+    case_is_integer(CASE_RUN(cases, &case_take, key.text, "theirs", "1000"), 0);
+    case_is_integer(CASE_RUN(cases, &case_take, key.text, "mine", "1000"), 0);
     case_is_integer(CASE_RUN(cases, &case_let_go, key.text, "theirs"), 0);
     case_is_integer(CASE_RUN(cases, &case_let_go, key.text, "mine"), 1);
     case_is_integer(CASE_RUN(cases, &case_let_go, key.text, "mine"), 0);
-    case_is_integer(CASE_RUN(cases, &case_take, key.text, "theirs", "200"), 1);
-    cases->run_for_ms(cases->data, 300);
+    case_is_integer(CASE_RUN(cases, &case_take, key.text, "theirs", "1000"), 1);
+    cases->run_for_ms(cases->data, 1100);
     case_is_integer(CASE_RUN(cases, &case_let_go, key.text, "theirs"), 0);
     case_is_integer(CASE_RUN(cases, &case_take, key.text, "mine", "60000"), 1);
     case_is_integer(CASE_RUN(cases, &case_let_go, key.text, "mine"), 1);

@@ -162,6 +162,11 @@ void resv_host_started(struct resv_host *host)
     host->started++;
 }
 
+uint64_t resv_host_start_deadline_ns(struct resv_host *host)
+{
+    return host->now_ns + 30000 * FAKE_NS_PER_MS;
+}
+
 void resv_host_start_failed(struct resv_host *host, int exit_code, const char *message)
 {
     host->start_failed++;

@@ -39,6 +39,8 @@ struct kafka_node {
     unsigned assigned, revoked, gaps;
     int32_t gap_partition;
     int64_t gap_first, gap_end;
+    unsigned ends_found;
+    int64_t ends[TEST_PARTITIONS_MAX];      /* as found last */
     int64_t positions[TEST_PARTITIONS_MAX]; /* where to go on; -1: from the beginning */
     bool waits;                             /* does not fetch what it is assigned */
     bool idle;                              /* takes nothing of what arrives */
@@ -105,8 +107,7 @@ struct test_events {
     struct test_event *list;
     size_t count;
     size_t published, done;
-    size_t results[3];     /* by enum kafka_result */
-    size_t without_offset; /* persisted, but where is not known: sent twice, and there once */
+    size_t results[3]; /* by enum kafka_result */
 };
 
 /* Event i has key "k<i % keys>" and payload "<i>". */

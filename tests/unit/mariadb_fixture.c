@@ -273,6 +273,25 @@ struct test_query *run_query(struct test_query *query, struct database_session *
     return finish_query(query);
 }
 
+void run_until_lost(const struct database_session *session)
+{
+    for (unsigned i = 0; !mariadb_session_is_lost(session); i++) {
+        assert_true(i < WAIT_MS_MAX / 5);
+        run_ms(5);
+    }
+}
+
+void wait_until_executing(long long connection, const char *state)
+{
+    for (unsigned i = 0; server("sql SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE "
+                                "ID=%lld AND COMMAND='Query' AND STATE LIKE '%s%%'",
+                                connection, state) == 0;
+         i++) {
+        assert_true(i < WAIT_MS_MAX / 5);
+        run_ms(5);
+    }
+}
+
 long long query_number(struct database_session *session, const char *text)
 {
     struct test_query query;

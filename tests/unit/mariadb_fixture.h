@@ -76,6 +76,11 @@ struct test_query {
     uint64_t affected;
     char text[512];
 };
+/* Runs the loop until the link has noticed that. */
+void run_until_lost(const struct database_session *session);
+/* Waits until the server executes something on the connection, in this state of its own words ("":
+ * any). */
+void wait_until_executing(long long connection, const char *state);
 /* Begins; timeout_ms 0: 5 s. */
 void start_query(struct test_query *query, struct database_session *session, const char *text,
                  uint64_t timeout_ms);

@@ -99,6 +99,19 @@ static void strangers_are_remembered(void **state)
     assert_true(hints_know_member(&ground->hints, 3));
 }
 
+/* Else a batch of many members would ask for some of them again and again. */
+static void members_in_a_row_are_all_remembered(void **state)
+{
+    struct hints *hints = &((struct ground *)*state)->hints;
+    for (int64_t first = 1; first <= 1000000; first *= 1000) {
+        hints_drop_all(hints);
+        for (int64_t member_id = first; member_id < first + 20000; member_id++)
+            hints_put_member(hints, member_id);
+        for (int64_t member_id = first; member_id < first + 20000; member_id++)
+            assert_true(hints_know_member(hints, member_id));
+    }
+}
+
 static void the_concert_is_noted_and_remembered(void **state)
 {
     struct ground *ground = *state;
@@ -220,6 +233,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(asks_for_each_once_and_in_order, make_group, free_group),
         cmocka_unit_test_setup_teardown(strangers_are_remembered, make_group, free_group),
+        cmocka_unit_test_setup_teardown(members_in_a_row_are_all_remembered, make_group,
+                                        free_group),
         cmocka_unit_test_setup_teardown(the_concert_is_noted_and_remembered, make_group,
                                         free_group),
         cmocka_unit_test_setup_teardown(sums_end_at_the_largest_number, make_group, free_group),

@@ -32,6 +32,7 @@ static void test_shares_get_smaller(void **state)
     kafka_run_ms(1500);
     kafka_node_close(&nodes[1]);
     RUN_UNTIL(nodes[0].owned_count == TEST_PARTITIONS, 20000);
+    RUN_UNTIL(kafka_node_metric(&nodes[0], "kafka_records_held") >= 600, 10000);
     kafka_run_ms(1500);
     double held = kafka_node_metric(&nodes[0], "kafka_records_held");
     assert_true(held >= 600 && held <= 600 + TEST_PARTITIONS);
@@ -115,14 +116,14 @@ static void test_poll_interval(void **state)
     (void)state;
     struct kafka_node node;
     kafka_node_create(&node, true);
-    kafka_node_set(&node, "session.timeout.ms", "1500");
+    kafka_node_set(&node, "session.timeout.ms", "3000");
     kafka_node_set(&node, "heartbeat.interval.ms", "300");
-    kafka_node_set(&node, "max.poll.interval.ms", "2000");
+    kafka_node_set(&node, "max.poll.interval.ms", "3000");
     kafka_node_open(&node);
     RUN_UNTIL(node.owned_count == TEST_PARTITIONS, 10000);
     kafka_run_ms(5000);
     assert_int_equal(node.revoked, 0);
-    usleep(4000000);
+    usleep(5000000);
     RUN_UNTIL(node.revoked == TEST_PARTITIONS, 5000);
     RUN_UNTIL(node.owned_count == TEST_PARTITIONS, 10000);
     assert_int_equal(node.assigned, 2 * TEST_PARTITIONS);
@@ -144,6 +145,8 @@ static void test_close_while_joining(void **state)
     for (size_t round = 0; round < 90; round++) {
         struct kafka_node *node = &nodes[round % 3];
         chance = chance * 1103515245 + 12345;
+        if (round % 2 == 0)
+            RUN_UNTIL(node->ended, 20000);
         kafka_run_ms((chance >> 16) % 120);
         opened += node->opened ? 1 : 0;
         assert_false(node->failed);

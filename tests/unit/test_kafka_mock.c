@@ -14,6 +14,7 @@
 
 #define PRODUCE 0 /* of Kafka's protocol: which request is answered so */
 #define FETCH   1
+#define OFFSETS 2
 #define SYNC    14
 
 struct mock {
@@ -38,6 +39,9 @@ static void mock_create(struct mock *mock, bool consumes, size_t count)
     kafka_node_set(&mock->node, "dead_letter_topic", "letters");
     kafka_node_set(&mock->node, "timeout_ms", "2000");
     kafka_node_set(&mock->node, "topic.metadata.refresh.interval.ms", "300");
+    /* What is published at once goes in one request: with one under way, another one may wait for
+     * so long that it is not sent at all. */
+    kafka_node_set(&mock->node, "linger.ms", "20");
     assert_int_equal(
         rd_kafka_mock_topic_create(mock->cluster, kafka_test_topic(), TEST_PARTITIONS, 3), 0);
     assert_int_equal(rd_kafka_mock_topic_create(mock->cluster, "letters", 1, 3), 0);
@@ -145,12 +149,63 @@ static void test_possibly_persisted(void **state)
     mock_end(&mock);
 }
 
+/* Several batches, in each direction some time on their way; the first request is answered so. What
+ * is persisted is in the log: all of it, once. */
+static void first_is_answered(rd_kafka_resp_err_t error, const char *batch, int repeated)
+{
+    struct mock mock;
+    mock_create(&mock, true, 6);
+    mock.node.took = test_taken_note;
+    mock.node.data = test_taken_create(6);
+    kafka_node_set(&mock.node, "batch.num.messages", batch);
+    kafka_node_open(&mock.node);
+    struct test_events *first = test_events_create(1, 1); /* connected: all are sent at once */
+    test_events_publish_all(first, &mock.node, 10000);
+    test_events_free(first);
+    for (int32_t i = 1; i <= 3; i++)
+        rd_kafka_mock_broker_set_rtt(mock.cluster, i, 50);
+    answer(&mock, PRODUCE, error, 1);
+    expect_all(&mock, KAFKA_PERSISTED);
+    for (size_t i = 0; i < mock.events->count; i++)
+        assert_true(mock.events->list[i].event.offset > 0);
+    assert_int_equal((int)kafka_node_metric(&mock.node, "kafka_events_repeated_total"), repeated);
+    for (int32_t i = 1; i <= 3; i++)
+        rd_kafka_mock_broker_set_rtt(mock.cluster, i, 0);
+    RUN_UNTIL(mock.node.taken == 1 + mock.events->count, 15000);
+    const struct test_taken *taken = mock.node.data;
+    for (size_t i = 0; i < mock.events->count; i++)
+        assert_int_equal(taken->counts[i], i == 0 ? 2 : 1); /* the first was there before */
+    test_taken_free(mock.node.data);
+    mock_end(&mock);
+}
+
+/* The first is refused for a while, and what is sent behind it would be taken, as by a broker that
+ * knows nothing of a producer: then librdkafka takes the first for persisted. */
+static void test_overtaken(void **state)
+{
+    (void)state;
+    first_is_answered(RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, "1", 0);
+    first_is_answered(RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, "2", 0);
+}
+
+/* It is there already, and nobody says where; it is not: librdkafka takes it for persisted, and
+ * makes up offsets. */
+static void test_without_offset(void **state)
+{
+    (void)state;
+    first_is_answered(RD_KAFKA_RESP_ERR_DUPLICATE_SEQUENCE_NUMBER, "1", 1);
+    first_is_answered(RD_KAFKA_RESP_ERR_DUPLICATE_SEQUENCE_NUMBER, "3", 3);
+}
+
 /* The answer comes too late, or never. */
 static void test_no_answer(void **state)
 {
     (void)state;
     struct mock mock;
-    mock_start(&mock, false, 20);
+    mock_create(&mock, false, 20);
+    /* Nor is any other request under way, which theirs would wait for. */
+    kafka_node_set(&mock.node, "topic.metadata.refresh.interval.ms", "60000");
+    kafka_node_open(&mock.node);
     /* Connected, or none of it would even be sent. */
     struct test_events *first = test_events_create(1, 1);
     test_events_publish_all(first, &mock.node, 10000);
@@ -245,6 +300,49 @@ static void test_fetch_errors(void **state)
     mock_end(&mock);
 }
 
+/* A partition's end is asked for until it is told. */
+static void test_end_not_told(void **state)
+{
+    (void)state;
+    struct mock mock;
+    mock_create(&mock, true, 1);
+    mock.node.waits = true;
+    kafka_node_open(&mock.node);
+    RUN_UNTIL(mock.node.owned_count == TEST_PARTITIONS, 10000);
+    answer(&mock, OFFSETS, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, 2);
+    uint64_t begin_ns = uv_hrtime();
+    kafka_find_end(mock.node.link, 3);
+    RUN_UNTIL(mock.node.ends_found == 1, 10000);
+    assert_true(uv_hrtime() - begin_ns >= 100000000ULL);
+    assert_int_equal(mock.node.ends[3], 0);
+    kafka_run_ms(300);
+    assert_int_equal(mock.node.ends_found, 1);
+    mock_end(&mock);
+}
+
+/* One request for a partition after the other, each before librdkafka is done with the last one:
+ * once it did not survive that. */
+static void test_requests_at_once(void **state)
+{
+    (void)state;
+    struct mock mock;
+    mock_start(&mock, true, 100);
+    expect_all(&mock, KAFKA_PERSISTED);
+    RUN_UNTIL(mock.node.taken == 100, 15000);
+    mock.node.idle = true;
+    for (int32_t i = 0; i < 2000; i++) {
+        kafka_fetch_from(mock.node.link, i % TEST_PARTITIONS, 0);
+        kafka_turn();
+    }
+    mock.node.idle = false;
+    for (int32_t i = 0; i < TEST_PARTITIONS; i++) {
+        mock.node.positions[i] = 0;
+        kafka_fetch_from(mock.node.link, i, 0);
+    }
+    RUN_UNTIL(mock.node.taken == 200, 15000);
+    mock_end(&mock);
+}
+
 /* Asked into the group, but never given its partitions: it can be closed all the same. */
 static void test_close_while_joining(void **state)
 {
@@ -269,8 +367,10 @@ int main(void)
     const struct CMUnitTest all[] = {
         KAFKA_TEST(test_tried_again),         KAFKA_TEST(test_not_persisted),
         KAFKA_TEST(test_not_enough_replicas), KAFKA_TEST(test_possibly_persisted),
+        KAFKA_TEST(test_overtaken),           KAFKA_TEST(test_without_offset),
         KAFKA_TEST(test_no_answer),           KAFKA_TEST(test_fatal_answers),
         KAFKA_TEST(test_brokers_down),        KAFKA_TEST(test_fetch_errors),
+        KAFKA_TEST(test_end_not_told),        KAFKA_TEST(test_requests_at_once),
         KAFKA_TEST(test_close_while_joining),
     };
     kafka_servers("127.0.0.1:1");                        /* each test has its own */

@@ -172,11 +172,26 @@ static void test_layers(void **state)
     kafka_node_close(&node);
 }
 
+/* After a failed open nobody runs the loop for it. */
+static void test_never_started(void **state)
+{
+    (void)state;
+    struct kafka_node node;
+    kafka_node_create(&node, true);
+    kafka_node_make(&node);
+    assert_non_null(node.link);
+    kafka_link_close(node.link);
+    assert_true(node.closed);
+    node.link = NULL;
+    kafka_node_close(&node);
+}
+
 int main(void)
 {
     const struct CMUnitTest all[] = {
-        KAFKA_TEST(test_good),    KAFKA_TEST(test_wrong), KAFKA_TEST(test_ours),
-        KAFKA_TEST(test_secrets), KAFKA_TEST(test_names), KAFKA_TEST(test_layers),
+        KAFKA_TEST(test_good),          KAFKA_TEST(test_wrong), KAFKA_TEST(test_ours),
+        KAFKA_TEST(test_secrets),       KAFKA_TEST(test_names), KAFKA_TEST(test_layers),
+        KAFKA_TEST(test_never_started),
     };
     return cmocka_run_group_tests(all, NULL, NULL);
 }

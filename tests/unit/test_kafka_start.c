@@ -108,7 +108,7 @@ static void test_login(void **state)
     kafka_node_start(&node);
     uint64_t begin_ns = uv_hrtime();
     RUN_UNTIL(node.ended, 10000);
-    assert_true(uv_hrtime() - begin_ns < 3000000000ULL);
+    assert_true(uv_hrtime() - begin_ns < 8000000000ULL); /* it has 20 s */
     expect_failure(&node, 78, "uthentication");
     assert_null(strstr(node.message, "hunter2"));
     kafka_node_close(&node);
@@ -139,7 +139,7 @@ static void test_replication(void **state)
     struct kafka_node node;
     kafka_node_create(&node, false);
     kafka_node_set(&node, "topic_replication", "3");
-    host_set_start_deadline(node.host, uv_hrtime() + 2000000000ULL);
+    host_set_start_deadline(node.host, uv_hrtime() + 8000000000ULL);
     kafka_node_start(&node);
     RUN_UNTIL(node.ended, 10000);
     expect_failure(&node, 78, "topic_replication");
@@ -211,7 +211,7 @@ static void test_close_any_time(void **state)
         kafka_run_ms(moments_ms[i]);
         uint64_t begin_ns = uv_hrtime();
         kafka_node_close(&node);
-        assert_true(uv_hrtime() - begin_ns < 5000000000ULL);
+        assert_true(uv_hrtime() - begin_ns < 8000000000ULL);
     }
     kafka_node_create(&node, true);
     kafka_node_make(&node);
@@ -363,7 +363,7 @@ static void test_letters(void **state)
     read_letters(&node, &readings[0]);
     kafka_run_ms(20);
     kafka_link_interrupt(node.link);
-    RUN_UNTIL(readings[0].done == 1, 1000);
+    RUN_UNTIL(readings[0].done == 1, 2500); /* by itself it would end after 3 */
     assert_false(readings[0].complete);
     read_letters(&node, &readings[1]);
     read_letters(&node, &readings[2]);

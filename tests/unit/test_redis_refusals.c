@@ -33,6 +33,11 @@ static bool first_is_missed(void)
     return state_of("lock-1") == RESV_HEALTH_MISSED;
 }
 
+static bool nothing_is_refused(void)
+{
+    return strstr(health("lock-1")->detail, "OOM") == NULL;
+}
+
 static bool first_refuses(void)
 {
     return state_of("lock-1") == RESV_HEALTH_DOWN;
@@ -117,8 +122,8 @@ static void test_some_refusals_are_not_all(void **state)
     nodes_do("call 1 CONFIG SET maxmemory 0");
     assert_int_equal(add(0), REDIS_DONE);
     nodes_do("call 1 CONFIG SET maxmemory 1");
-    be_refused(0, 2); /* counted from here */
-    run_ms(700);
+    be_refused(0, 2); /* counted from here: it may go on for a second */
+    run_ms(300);
     be_refused(0, 1);
     assert_true(first_is_usable());
     nodes_do("call 1 CONFIG SET maxmemory 0");
@@ -151,9 +156,8 @@ static void test_a_node_that_refuses_and_is_lost(void **state)
     be_refused(0, 3);
     run_until_true(first_is_missed);
     nodes_do("kill 1");
-    run_ms(100);
+    run_until_true(nothing_is_refused);
     assert_true(first_is_missed());
-    assert_null(strstr(health("lock-1")->detail, "OOM"));
     nodes_do("start 1");
     run_until_true(first_is_usable);
     assert_int_equal(add(0), REDIS_DONE);
@@ -220,9 +224,19 @@ static bool bad_is_listened_to(void)
     return bad.listenings > 0;
 }
 
+static bool good_is_listened_to(void)
+{
+    return good.listenings > 0;
+}
+
 static bool good_is_listened_to_again(void)
 {
     return good.listenings > 1;
+}
+
+static bool bad_was_refused_often(void)
+{
+    return metric("redis_refused_total", 0) >= 3;
 }
 
 static bool all_is_heard(void)
@@ -241,12 +255,15 @@ static void test_a_refused_subscription_is_counted_and_tried_again(void **state)
     setting("password", "pass");
     link_open();
     run_until_true(all_is_heard); /* there is nothing yet */
+    uint64_t begin_ns = uv_hrtime();
     subscribe(&good, "good");
     subscribe(&bad, "bad");
     run_ms(400);
+    run_until_true(good_is_listened_to);
+    run_until_true(bad_was_refused_often);
     assert_int_equal(good.listenings, 1);
     assert_int_equal(bad.listenings, 0);
-    assert_in_range(metric("redis_refused_total", 0), 3, 9);
+    assert_in_range(metric("redis_refused_total", 0), 3, 1 + (uv_hrtime() - begin_ns) / 50000000);
     assert_int_equal(metric("redis_listener_up", 0), 0);
     assert_int_equal(metric("redis_listener_reconnects_total", 0), 0);
     nodes_do("call 1 ACL SETUSER other &resvd:bad");
@@ -288,7 +305,16 @@ static void log_end(void)
     rewind(log_file);
     logged[fread(logged, 1, sizeof logged - 1, log_file)] = '\0';
     fclose(log_file);
+    log_file = NULL;
     fputs(logged, stderr);
+}
+
+/* A test that fails in between: what was logged until then is shown, too. */
+static int tear_down(void **state)
+{
+    if (log_file != NULL)
+        log_end();
+    return redis_tear_down(state);
 }
 
 static unsigned count_logged(const char *words)
@@ -305,6 +331,7 @@ static void test_messages_are_heard_again_is_said_once(void **state)
     the_redis.link_config.subscribes = true;
     link_open();
     subscribe(&good, "good");
+    run_until_true(good_is_listened_to); /* else there is nothing to be killed yet */
     run_until_true(all_is_heard);
     log_begin();
     nodes_do("call 1 CLIENT KILL TYPE pubsub");
@@ -329,6 +356,11 @@ static void test_a_start_says_of_a_node_what_is_true(void **state)
     assert_int_equal(count_logged("event=\"backend down, going on without it\""), 1);
 }
 
+static bool two_are_down(void)
+{
+    return state_of("lock-2") == RESV_HEALTH_DOWN && state_of("lock-3") == RESV_HEALTH_DOWN;
+}
+
 static void test_a_start_without_a_majority_says_so_while_it_tries(void **state)
 {
     (void)state;
@@ -337,15 +369,14 @@ static void test_a_start_without_a_majority_says_so_while_it_tries(void **state)
     assert_true(link_create());
     redis_link_start(the_redis.link);
     run_ms(1300);
+    run_until_true(two_are_down);
     assert_false(the_redis.ended);
-    assert_int_equal(state_of("lock-2"), RESV_HEALTH_DOWN);
-    assert_int_equal(state_of("lock-3"), RESV_HEALTH_DOWN);
     nodes_do("start 2");
     run_until(&the_redis.ended);
     assert_true(the_redis.opened);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, redis_set_up, redis_tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, redis_set_up, tear_down)
 
 int main(void)
 {

@@ -126,12 +126,12 @@ static void an_entry_lives_while_something_needs_it(void **state)
     assert_true(add(lines, 1, 8));
     struct own_concert *concert = concert_of(lines, 0);
     concert->own = 5;
-    assert_int_equal(concert_of(lines, 1)->waiting.id, 8);
+    assert_int_equal(concert_of(lines, 1)->waiting.entry.id, 8);
     expect_kept(lines, concert, 2); /* for who waits */
     empty(lines, concert);
-    concert->waiting.users = 1;
+    concert->waiting.entry.users = 1;
     expect_kept(lines, concert, 2);
-    concert->waiting.users = 0;
+    concert->waiting.entry.users = 0;
     waiting_set_ready(&lines->waiting, &concert->waiting);
     expect_kept(lines, concert, 2);
     assert_ptr_equal(waiting_take_ready(&lines->waiting), concert);
@@ -140,7 +140,7 @@ static void an_entry_lives_while_something_needs_it(void **state)
     assert_true(add(lines, 2, 99));
     assert_ptr_equal(concert_of(lines, 2), concert);
     assert_int_equal(concert->own, 0);
-    assert_int_equal(concert->waiting.id, 99);
+    assert_int_equal(concert->waiting.entry.id, 99);
 }
 
 static void what_a_strategy_keeps_is_found_again(void **state)
@@ -149,7 +149,7 @@ static void what_a_strategy_keeps_is_found_again(void **state)
     assert_true(add(lines, 0, 7));
     struct own_concert *concert = concert_of(lines, 0);
     concert->own = 5;
-    concert->waiting.users = 1;
+    concert->waiting.entry.users = 1;
     empty(lines, concert);
     waiting_let_go(&lines->waiting, &concert->waiting);
     assert_true(add(lines, 1, 7));

@@ -14,6 +14,9 @@ LOOPBACK = "127.0.0.1"
 # Five digits, and below the range that clients' own ends come from, so that no client takes it
 # meanwhile.
 FREE_PORT_FIRST, FREE_PORT_LAST = 15000, 32000
+# What was given here lately is not given again: it may not be bound yet.
+GIVEN_MAX = 5000
+_given: dict[int, None] = {}
 
 
 def free_port() -> int:
@@ -25,7 +28,11 @@ def free_block(size: int) -> int:
     """The first of `size` neighbouring ports that nothing holds now."""
     for _ in range(1000):
         first = random.randint(FREE_PORT_FIRST, FREE_PORT_LAST - size + 1)
-        if all(is_free(first + offset) for offset in range(size)):
+        block = range(first, first + size)
+        if all(port not in _given and is_free(port) for port in block):
+            _given.update(dict.fromkeys(block))
+            while len(_given) > GIVEN_MAX:
+                del _given[next(iter(_given))]
             return first
     raise RuntimeError("no free port")
 

@@ -14,10 +14,12 @@ import select
 import signal
 import subprocess
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
+PAUSE_LIMIT_S = 10.0
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -46,6 +48,10 @@ def start_ticks(stat_text: str) -> int:
 def is_over(stat_text: str) -> bool:
     """A zombie is: it only waits for its parent."""
     return stat_text.rpartition(")")[2].split()[0] in ("Z", "X")
+
+
+def is_paused(stat_text: str) -> bool:
+    return stat_text.rpartition(")")[2].split()[0] in "TtZX"
 
 
 def resident_bytes(pid: int) -> int:
@@ -215,6 +221,28 @@ def start_lasting(command, record: Path, **options) -> subprocess.Popen:
 
     check_interrupted()
     return subprocess.Popen([str(part) for part in command], preexec_fn=before_program, **options)
+
+
+def pause(pid: int) -> None:
+    """SIGSTOP, and until all of its threads have stopped: each goes on until the kernel looks, and
+    one that waits for a disk until it has that."""
+    os.kill(pid, signal.SIGSTOP)
+    deadline = time.monotonic() + PAUSE_LIMIT_S
+    while not all(is_paused(text) for text in thread_stats(pid)):
+        if time.monotonic() > deadline:
+            raise ServerError(f"pid {pid} was told to stop (SIGSTOP), and runs on")
+        time.sleep(0.001)
+
+
+def thread_stats(pid: int) -> list[str]:
+    """Of each, the line of /proc; one that has ended has none."""
+    found = []
+    for path in Path(f"/proc/{pid}/task").glob("*/stat"):
+        try:
+            found.append(path.read_text())
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+    return found
 
 
 def kill_and_reap(process: subprocess.Popen) -> None:

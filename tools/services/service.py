@@ -205,7 +205,7 @@ class Service:
         return self.process.returncode if self.process else None
 
     def pause(self) -> None:
-        os.kill(self.pid, signal.SIGSTOP)
+        process.pause(self.pid)
 
     def resume(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
