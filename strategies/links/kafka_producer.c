@@ -101,6 +101,14 @@ static void finish(struct kafka_link *link, struct kafka_event *event)
     event->done(event);
 }
 
+/* With these a broker refuses what it may have written already: its segment has the bytes, then the
+ * index or the sync fails. librdkafka calls that not persisted; a broker that starts again finds it
+ * in its log. All other refusals come before anything is written. */
+static bool may_be_written(rd_kafka_resp_err_t error)
+{
+    return error == RD_KAFKA_RESP_ERR_UNKNOWN || error == RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR;
+}
+
 static enum kafka_result result_of(const rd_kafka_message_t *message, bool has_offset)
 {
     const struct kafka_event *event = message->_private;
@@ -108,7 +116,8 @@ static enum kafka_result result_of(const rd_kafka_message_t *message, bool has_o
     case RD_KAFKA_MSG_STATUS_PERSISTED:
         return has_offset ? KAFKA_PERSISTED : KAFKA_POSSIBLY_PERSISTED;
     case RD_KAFKA_MSG_STATUS_NOT_PERSISTED:
-        return event->repeated ? KAFKA_POSSIBLY_PERSISTED : KAFKA_NOT_PERSISTED;
+        return event->repeated || may_be_written(message->err) ? KAFKA_POSSIBLY_PERSISTED
+                                                               : KAFKA_NOT_PERSISTED;
     case RD_KAFKA_MSG_STATUS_POSSIBLY_PERSISTED:
         break;
     }
