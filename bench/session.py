@@ -8,15 +8,20 @@ import subprocess
 import tempfile
 
 import database as database_of
+import deadlock
 import isolation
 import load
 import lock_nodes as lock_nodes_of
+import open_cases
+import peer_cases
 import plan
 import servers
+import stampede_cases
 import stock_and_log as stock_and_log_of
 import subjects as subjects_of
 import summary
 import written_behind
+from services.process import resident_bytes  # servers has made the folder known
 
 CAPACITY = 1_000_000_000
 LOOP_CACHE_BYTES = 67108864  # embedded's defaults, see --print-default-config
@@ -37,6 +42,8 @@ class Session:
         self.template = None
         self.violations = []
         self.batch_rows = {}  # connections: rows a transaction in this round
+        self.rates_held = {}  # (scenario, subject): {rate: whether it was held in this round}
+        self.stampede_ceiling = None  # what k6 reaches at all, where it was measured
         self.opened_database = None
         self.database_facts = None  # of the MariaDB that was used, for the report
         self.lock_nodes = lock_nodes_of.LockNodes(self.folder / "redis")
@@ -54,6 +61,20 @@ class Session:
         self.lock_nodes.close()
         self.stock_and_log.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def begin_round(self):
+        """What is known of a round is not of the next."""
+        self.batch_rows.clear()
+        self.rates_held.clear()
+
+    def remember(self, case, measurement):
+        """What a measurement from before an interruption says about others of its round."""
+        if case.scenario == "embedded" and case.subject == "resvd" and measurement:
+            self.batch_rows[case.connections] = measurement["batch"]["mean"]
+        if case.scenario == plan.HOT and measurement:
+            held = self.rates_held.setdefault((case.scenario, case.subject), {})
+            if "skipped" not in measurement:
+                held[case.rate] = measurement["held"]
 
     def new_folder(self, name):
         path = self.folder / name
@@ -132,13 +153,17 @@ class Session:
         server = servers.Resvd(self.tools["resvd"], folder, subject.strategy, options,
                                subject.flags)
         try:
-            server.admin_json("POST", "/admin/reset", {
-                "concerts": concerts, "capacity": capacity,
-                "members": plan.MEMBER_FIRST + plan.MEMBER_COUNT - 1})
+            self.reset(server, concerts, capacity)
         except BaseException:
             server.stop()
             raise
         return server
+
+    def reset(self, server, concerts, capacity):
+        """That many concerts and all members, and nothing sold."""
+        server.admin_json("POST", "/admin/reset", {
+            "concerts": concerts, "capacity": capacity,
+            "members": plan.MEMBER_FIRST + plan.MEMBER_COUNT - 1})
 
     def warm_up_seconds(self, subject):
         """A broker that has just been started is slow until its code is compiled."""
@@ -159,6 +184,7 @@ class Session:
                               server.admin_json("GET", "/admin/audit")["concerts"])
             metrics_before = server.metrics()
             result = self.measure_on(store, server, case)
+            result["memory_mib"] = resident_bytes(server.process.pid) / (1 << 20)
             result["batch"] = batch_sizes(metrics_before, server.metrics(), subject)
             result["violations"] = self.audit(server, store, case, subject, rows_before, result)
         finally:
@@ -196,6 +222,25 @@ class Session:
         try:
             result = isolation.measurement(*isolation.run(server.port))
             result["violations"] = self.audit(server, self.database(), case, subject, 0, result)
+        finally:
+            server.stop()
+            shutil.rmtree(folder, ignore_errors=True)
+        return result
+
+    def measure_deadlock(self, case):
+        """A hundred at once for a hundred seats; then the audit."""
+        folder = self.new_folder("store")
+        subject = subjects_of.BY_NAME[case.subject]
+        server = self.start_strategy(subject, folder, capacity=deadlock.CAPACITY,
+                                     further=deadlock.resvd_options(subject.services).items())
+        store = self.database()
+        try:
+            before = store.counters()
+            statuses, seconds = deadlock.run(server.port)
+            server.wait_until_idle()
+            deadlocks = deadlock.deadlocks_between(before, store.counters())
+            result = deadlock.measurement(statuses, seconds, deadlocks, store.audit())
+            result["violations"] = self.audit(server, store, case, subject, 0, result)
         finally:
             server.stop()
             shutil.rmtree(folder, ignore_errors=True)
@@ -287,8 +332,16 @@ class Session:
         """The case's measurement, or None where it cannot be taken in this round."""
         if case.scenario in plan.SALES:
             return self.measure_strategy(case, subjects_of.BY_NAME[case.subject])
+        if case.scenario in plan.OPEN_LOOPS:
+            return open_cases.measure(self, case)
+        if case.scenario == plan.STAMPEDE:
+            return stampede_cases.measure(self, case)
+        if case.scenario == plan.PEERS:
+            return peer_cases.measure(self, case)
         if case.scenario == plan.ISOLATION:
             return self.measure_isolation(case)
+        if case.scenario == plan.DEADLOCK:
+            return self.measure_deadlock(case)
         if case.scenario == plan.ASYNC:
             return self.measure_async(case)
         if case.scenario == plan.DRAIN:

@@ -3,7 +3,10 @@
 import goals
 import isolation
 import plan
+import study
 import subjects as subjects_of
+import tables_load
+from cells import median_of, number, range_of, table
 
 NAMES = {
     ("http", "resvd"): "resvd (answers at once)",
@@ -16,10 +19,10 @@ NAMES = {
 }
 
 FIELDS = {"requests_per_second": "rates", "p99_ms": "p99",
-          "server_cpu_seconds_per_1000": "CPU of resvd"}
+          "server_cpu_seconds_per_1000": "the server's CPU", "rows_per_second": "rows/s"}
 
 STORE_TITLES = {
-    "hot": "One hot concert, durable 201s", "ten": "10 concerts, durable 201s",
+    "one": "One hot concert at full load, durable 201s", "ten": "10 concerts at full load, durable 201s",
     plan.LOCKS: "The row lock and the lock in Redis, durable 201s",
 }
 BOUND_FIELDS = {
@@ -33,31 +36,7 @@ BOUND_FIELDS = {
 def title_of(scenario, subject):
     if (scenario, subject) in NAMES:
         return NAMES[scenario, subject]
-    return subjects_of.BY_NAME[subject].title
-
-
-def number(value, digits=None):
-    if value is None:
-        return "–"
-    if digits is None:
-        digits = 0 if abs(value) >= 100 else 2
-    return f"{value:,.{digits}f}"
-
-
-def median_of(found, field, digits=None):
-    return number(found[field]["median"], digits) if field in found else "–"
-
-
-def range_of(spread, digits=None):
-    return (f"{number(spread['lower_quartile'], digits)}–{number(spread['upper_quartile'], digits)}"
-            f" ({number(spread['min'], digits)}–{number(spread['max'], digits)})")
-
-
-def table(header, rows):
-    lines = ["| " + " | ".join(header) + " |"]
-    lines.append("|" + "|".join(" --- " if i == 0 else " ---: " for i in range(len(header))) + "|")
-    lines += ["| " + " | ".join(row) + " |" for row in rows]
-    return lines + [""]
+    return subjects_of.find(subject).title
 
 
 def server_rows(document, scenario, cases):
@@ -257,7 +236,8 @@ def loop_section(document, title, scenario, cases):
 
 
 def name_of(key):
-    scenario, load, subject = key.split("/")
+    scenario, rest = key.split("/", 1)
+    load, subject = rest.rsplit("/", 1)  # a load may have one of its own: 500/s
     if scenario in plan.LOOPS:
         return f"raw loop, {load}"
     name = f"{title_of(scenario, subject)}, {load}"
@@ -271,10 +251,16 @@ def goal_text(entry):
     return f"{entry['goal_is']} {entry['goal']}: {'reached' if entry['goal_reached'] else 'MISSED'}"
 
 
+def ratio_digits(entry):
+    """A hundredth is two digits of nothing."""
+    return 4 if entry["ratio"]["median"] < 0.1 else 2
+
+
 def comparison_section(document):
     rows = [[f"{name_of(entry['case'])} : {name_of(entry['to'])}",
              FIELDS[entry["field"]],
-             number(entry["ratio"]["median"]), range_of(entry["ratio"], 2),
+             number(entry["ratio"]["median"], ratio_digits(entry)),
+             range_of(entry["ratio"], ratio_digits(entry)),
              "overlap: no ranking" if entry["spreads_overlap"] else "apart", goal_text(entry)]
             for entry in document["comparisons"]]
     if not rows:
@@ -376,7 +362,7 @@ def known_violations(document):
     """Strategies that are known to oversell do not fail the run, but are not passed over."""
     found = sorted({subject.title for entry in document["rounds"]
                     for key, measured in entry["measurements"].items()
-                    for subject in subjects_of.ALL
+                    for subject in (*subjects_of.ALL, *subjects_of.PEERS.values())
                     if subject.oversells and key.endswith("/" + subject.name)
                     and (measured or {}).get("violations")})
     return f"; but {', '.join(found)}: see its violations in the JSON." if found else "."
@@ -395,6 +381,9 @@ def markdown(document, cases):
     lines += ceiling_section(document)
     for scenario in plan.SALES:
         lines += store_section(document, scenario, cases)
+    lines += tables_load.open_sections(document)
+    lines += study.markdown(document)
+    lines += tables_load.peer_sections(document)
     lines += isolation_section(document, cases)
     lines += async_section(document, cases)
     lines += drain_section(document, cases)
@@ -408,8 +397,10 @@ def markdown(document, cases):
                           "mariadb", cases)
     lines += comparison_section(document)
     lines += bound_section(document)
-    lines += ["Rates, latencies and CPU are medians of the rounds. The load is a closed loop: each "
-              "connection waits", "for its answers before it asks again, so latencies are those at "
-              "full load, as wrk reports them", "(with its own correction); with pipelining wrk's "
-              "are of no use and left out."]
+    lines += ["Rates, latencies and CPU are medians of the rounds. Where wrk is the load it is a "
+              "closed loop: each connection", "waits for its answers before it asks again, so "
+              "latencies are those at full load, as wrk reports them", "(with its own correction); "
+              "with pipelining wrk's are of no use and left out. Those of the open loops count",
+              "from the moment in which a request was planned, so that a stall delays all that "
+              "was due meanwhile."]
     return "\n".join(lines) + "\n"

@@ -97,9 +97,8 @@ def test_what_is_written_behind_meets_the_loads_of_nginx_too():
     assert plan.services_of(alone[0]) == ("mariadb", "redis", "kafka")
     assert plan.drain_events(5) == 300_000 and plan.drain_events(1) == 60_000
     assert all(plan.seconds_of(case, 5) > 5 for case in cases)
-    assert plan.make_cases(["async"], async_subjects=[]) == []
-    assert [subject.name for subject in plan.subjects_of_scenarios(["drain"], [])] == list(
-        plan.ASYNC_SUBJECTS)
+    assert plan.make_cases(["async"], there=set()) == []
+    assert plan.names_of_scenarios(["drain"], []) == ["async"]
 
 
 def make_async_document(rate, drained):
