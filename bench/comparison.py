@@ -7,14 +7,15 @@ logarithms), for two builds measured in turns in one run from the rounds' own ra
 Both are exact for few rounds. What an interval does not show is not ranked.
 """
 
+import dataclasses
 import json
 import math
 import pathlib
 import sys
 from collections import Counter
-from dataclasses import dataclass
 
 import cells
+import plan
 import report
 import summary
 
@@ -35,7 +36,7 @@ class Unreadable(Exception):
     """Its text is for the reader as it stands."""
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Field:
     """What is compared: the first of `names` that stands in a measurement."""
 
@@ -45,10 +46,16 @@ class Field:
     more: str  # the verdict when it has grown
     less: str
     more_is_better: bool = False
+    names_in: dict = dataclasses.field(default_factory=dict)  # scenarios where it is others
+
+    def names_of(self, key):
+        return self.names_in.get(key.split("/")[0], self.names)
 
 
 FIELDS = (
-    Field("rate /s", ("requests_per_second", "rows_per_second"), 0, "faster", "slower", True),
+    # The stampede's requests are all answers, refusals too.
+    Field("rate /s", ("requests_per_second", "rows_per_second"), 0, "faster", "slower", True,
+          {plan.STAMPEDE: ("granted_per_second",)}),
     Field("p99 ms", ("p99_ms",), 2, "slower", "faster"),
     Field("CPU s per 1,000", ("server_cpu_seconds_per_1000", "cpu_seconds_per_1000"), 4,
           "more CPU", "less CPU"),
@@ -166,19 +173,19 @@ def what_is_wrong(document):
         if not isinstance(entry, dict) or not isinstance(entry.get("measurements"), dict):
             return f"round {position} has no \"measurements\""
         for key, measurement in entry["measurements"].items():
-            wrong = wrong_in_measurement(measurement)
+            wrong = wrong_in_measurement(key, measurement)
             if wrong:
                 return f"round {position}, \"{key}\": {wrong}"
     return None
 
 
-def wrong_in_measurement(measurement):
+def wrong_in_measurement(key, measurement):
     if measurement is None:
         return None
     if not isinstance(measurement, dict):
         return "no object"
     for field in FIELDS:
-        for name in field.names:
+        for name in field.names_of(key):
             value = measurement.get(name)
             if value is None:
                 continue
@@ -283,7 +290,7 @@ def values_of(before, now, key, field):
     """The field's values of each round in both, under the first name that both have; with one that
     only one of them has, where there is no better."""
     all_series = [[report.series(document["rounds"], key, name) for document in (before, now)]
-                  for name in field.names]
+                  for name in field.names_of(key)]
     known = [[any(value is not None for value in values) for values in pair]
              for pair in all_series]
     for wanted in (all, any):
@@ -360,6 +367,8 @@ def explanation(document):
     lines += ["The interval holds the true ratio with the confidence beside it, with few rounds",
               "too, as far as rounds do not depend on each other. Where it includes 1, or its",
               f"confidence is below {100 * RANKED_FROM:.0f}%, nothing is ranked."]
+    if any(line["key"].startswith(f"{plan.STAMPEDE}/") for line in document["lines"]):
+        lines.append(f"The rate of `{plan.STAMPEDE}` is what was granted.")
     ranked = [line for line in document["lines"] if line.get("confidence", 0) >= RANKED_FROM]
     chance = sum(1 - line["confidence"] for line in ranked)
     if ranked:

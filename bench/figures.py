@@ -29,7 +29,7 @@ SAMPLED = (
     ("backlog", "backlog: accepted, no row yet"),
 )
 LOG_FROM = 30  # where the largest is so many times the smallest, a scale from 0 hides the small
-OUTCOME_NAMES = ("accepted", "sold out", "other refusals")
+OUTCOME_NAMES = ("accepted", "sold out", "all others")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -236,6 +236,15 @@ def heading(load):
     return f"{int(match[1]):,} a second planned" if match else load
 
 
+def outcomes(document, entry):
+    """Of all planned requests: accepted, told that it is sold out, all others."""
+    planned, *known = (data.median(document, entry, name)
+                       for name in ("planned", "accepted", "sold_out"))
+    if planned is None or None in known:
+        return known
+    return [*known, max(0, planned - sum(known))]
+
+
 def sold_out(document, _styles):
     """`sellout`: what became of the requests, at each rate."""
     found = [entry for entry in data.entries(document, plan.SELLOUT)
@@ -245,8 +254,7 @@ def sold_out(document, _styles):
         rows = []
         for entry in found:
             if entry.load == load:
-                parts = [data.median(document, entry, name) for name in (
-                    data.RATE, "sold_out_per_second", "refused_per_second")]
+                parts = outcomes(document, entry)
                 texts = [number(part, 0) for part in parts if part is not None]
                 rows.append(Row(entry.title, (
                     (stacked(parts), " + ".join(texts) + data.mark(document, entry)),)))
@@ -255,12 +263,11 @@ def sold_out(document, _styles):
         return []
     identity = "figure-sellout"
     chart = figure_rows.Chart(
-        identity, "Stacked bars: accepted, sold out and other refusals a second. The table that "
-        "follows has the numbers.", ("answers a second: accepted + sold out + other refusals",),
+        identity, "Stacked bars: how many requests were accepted, sold out, and all others. The "
+        "table that follows has the rates.", ("requests: accepted + sold out + all others",),
         tuple(groups), outcome_legend(OUTCOME_NAMES))
-    caption = ("What requests for a concert with far fewer seats are told, a second, medians of "
-               "the rounds. \"Accepted\" is seats over the whole time, also when all had gone "
-               "long before its end.")
+    caption = ("What became of all planned requests for a concert with far fewer seats, medians of "
+               "the rounds. The others were refused for another reason, or had no answer in time.")
     return [Figure(identity, caption, figure_rows.draw(chart))]
 
 

@@ -66,10 +66,6 @@ PEER_RULES = (
              at_least={plan.PEER_DRAIN_LOAD: 50}),
     )),
 )
-# Shown below async's table.
-ASYNC_SCALE = ("For scale, as it is known of a Go server of the same flow on such a machine: "
-               "14,700/s at 64 connections (p50 3.9 ms, p99 13.5 ms, 0.056 CPU seconds per 1,000), "
-               "22,200/s at 512 (p99 40 ms, 0.042); it drains 100,000 rows/s.")
 RULES = STORE_RULES + PEER_RULES + LOCK_RULES + ASYNC_RULES + (
     Rule("http", "resvd", "nginx", at_least={
         "64 connections": 1.0, "512 connections": 1.2, "64 connections, 16 deep": 5.0}),

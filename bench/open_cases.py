@@ -4,9 +4,21 @@ import shutil
 
 import open_loop
 import plan
+import stampede_cases
 import subjects as subjects_of
+import written_behind
 
-WARM_UP_RATE = 500  # a second: little of what can be sold
+WARM_UP_RATE_MAX = 8000  # a second: the case's own rate up to this
+WARM_UP_S = 2  # what a new server and a new topic cost at first is over then
+NO_END = 1_000_000_000  # seats, of a concert that must not sell out
+CEILING = open_loop.ceiling_title(plan.OPEN_CONNECTIONS)
+
+
+def measure_ceiling(session):
+    """The open loop's own limit, as it stands among the ceilings."""
+    target = session.standing("fixed-answer")
+    return open_loop.ceiling(session.tools["open_loop"], target.url,
+                             shape_of(plan.OPEN_CONNECTIONS), session.seconds)
 
 
 def measure(session, case):
@@ -17,10 +29,9 @@ def measure(session, case):
         return skipped
     subject = subjects_of.BY_NAME[case.subject]
     folder = session.new_folder("store")
-    seats = (plan.SELLOUT_CAPACITY,) if case.scenario == plan.SELLOUT else ()  # else no end
-    server = session.start_strategy(subject, folder, case.concerts, *seats)
+    server = session.start_strategy(subject, folder, case.concerts, NO_END)
     try:
-        result = measure_on(session, server, case, subject, folder)
+        result = OpenCase(session, server, case, subject, folder).measure()
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
@@ -28,45 +39,87 @@ def measure(session, case):
     return result
 
 
-def measure_on(session, server, case, subject, folder):
-    """All CPU is counted until the last row is there."""
-    store = session.database() if "mariadb" in subject.services else None
-    ids = folder / "ids"
-    warm_up = load(session, server, case, WARM_UP_RATE, session.warm_up_seconds(subject), ids)
-    settle(session, server, subject)
-    unknown_before = open_loop.unknown_outcomes(warm_up)
-    if case.scenario == plan.SELLOUT:  # all seats are there again
-        session.reset(server, case.concerts, plan.SELLOUT_CAPACITY)
-        ids, unknown_before = folder / "ids-sold", 0
-    rows_before = sum(concert["live"] for concert in
-                      server.admin_json("GET", "/admin/audit")["concerts"])
-    if store:
-        store.wait_until_quiet()
-    cpu = server.cpu_seconds()
-    found = load(session, server, case, case.rate, plan.open_seconds(session.seconds), ids)
-    settle(session, server, subject)
-    result = open_loop.measurement(found, server.cpu_seconds() - cpu)
-    result["violations"] = session.audit(server, store, case, subject, rows_before, result)
-    if not ids.exists():  # nothing was sold
-        ids.touch()
-    rows = (open_loop.ids_in_mariadb(store.server) if store
-            else open_loop.ids_in_sqlite(folder / "resvd.db"))
-    further = open_loop.audit_ids(result, ids, rows, unknown_before)
-    if case.scenario == plan.SELLOUT:
-        further += open_loop.sellout_violations(result, result["audit"], plan.SELLOUT_CAPACITY)
-    session.violations += [f"{case.title}: {text}" for text in further]
-    result["violations"] += further
-    return result
+def shape_of(connections, concerts=1):
+    return {"connections": connections, "concerts": concerts,
+            "member_first": plan.MEMBER_FIRST, "member_count": plan.MEMBER_COUNT}
 
 
-def load(session, server, case, rate, seconds, ids):
-    shape = {"connections": case.connections, "concerts": case.concerts,
-             "member_first": plan.MEMBER_FIRST, "member_count": plan.MEMBER_COUNT}
-    return open_loop.run(session.tools["open_loop"], server.url, shape, rate, seconds, ids)
+class OpenCase:
+    """One case on a server that has just been filled. `ids` is the file with the ids of all that is
+    sold in its tables."""
 
+    def __init__(self, session, server, case, subject, folder):
+        self.session = session
+        self.server = server
+        self.case = case
+        self.subject = subject
+        self.folder = folder
+        self.ids = folder / "ids"
+        self.store = session.database() if "mariadb" in subject.services else None
 
-def settle(session, server, subject):
-    """Nothing is under way, and nothing waits for its row."""
-    server.wait_until_idle()
-    if subject.writes_behind:
-        session.stock_and_log.wait_until_settled()
+    def measure(self):
+        """The CPU of the load, for the server's cores, and all until the last row is there."""
+        unknown_before = self.warm_up()
+        rows_before = sum(concert["live"] for concert in
+                          self.server.admin_json("GET", "/admin/audit")["concerts"])
+        if self.store:
+            self.store.wait_until_quiet()
+        cpu = self.server.cpu_seconds()
+        found = self.load(self.case.rate, plan.open_seconds(self.session.seconds))
+        loaded_cpu = self.server.cpu_seconds() - cpu
+        self.settle()
+        result = open_loop.measurement(found, loaded_cpu, self.session.open_loop_ceiling,
+                                       self.server.cpu_seconds() - cpu)
+        result["violations"] = self.session.audit(
+            self.server, self.store, self.case, self.subject, rows_before, result)
+        further = self.further_violations(result, unknown_before)
+        self.session.violations += [f"{self.case.title}: {text}" for text in further]
+        result["violations"] += further
+        return result
+
+    def warm_up(self):
+        """Code has run and gates are open; returns for how many of the rows it is not known whether
+        somebody was told of them."""
+        seconds = self.session.warm_up_seconds(self.subject)
+        if seconds > plan.WARM_UP_SECONDS:  # a fresh broker, which few requests do not make quick
+            self.session.load_on(self.server, stampede_cases.warm_up_of(self.case), seconds)
+            self.settle()
+            self.start_over(NO_END)
+        rate = min(self.case.rate, WARM_UP_RATE_MAX)
+        unknown = open_loop.unknown_outcomes(self.load(rate, WARM_UP_S))
+        self.settle()
+        if self.case.scenario != plan.SELLOUT:
+            return unknown
+        self.start_over(plan.SELLOUT_CAPACITY)
+        return 0
+
+    def start_over(self, capacity):
+        """All seats are there again, but those of who opens the gates, which a reset has closed:
+        the file has the ids of their rows."""
+        self.session.reset(self.server, self.case.concerts, capacity)
+        if self.subject.writes_behind:
+            written_behind.open_gates(self.server, self.case.concerts)
+            self.settle()
+        self.ids.write_bytes(b"".join(open_loop.live_ids(self.rows())))
+
+    def load(self, rate, seconds):
+        return open_loop.run(self.session.tools["open_loop"], self.server.url,
+                             shape_of(self.case.connections, self.case.concerts), rate, seconds,
+                             self.ids)
+
+    def settle(self):
+        """Nothing is under way, and nothing waits for its row."""
+        self.server.wait_until_idle()
+        if self.subject.writes_behind:
+            self.session.stock_and_log.wait_until_settled()
+
+    def rows(self):
+        """Status of each by its id."""
+        return (open_loop.ids_in_mariadb(self.store.server) if self.store
+                else open_loop.ids_in_sqlite(self.folder / "resvd.db"))
+
+    def further_violations(self, result, unknown_before):
+        found = open_loop.audit_ids(result, self.ids, self.rows(), unknown_before)
+        if self.case.scenario == plan.SELLOUT:
+            found += open_loop.sellout_violations(result, result["audit"], plan.SELLOUT_CAPACITY)
+        return found

@@ -44,6 +44,35 @@ static uint64_t cpu_us(void)
            (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 }
 
+/* index < 2^32: its product with a second fits. */
+static uint64_t planned_ns(const struct open_load *load, uint64_t index)
+{
+    return load->begun_ns + index * NS_PER_S / load->options->rate;
+}
+
+/* --- what has no answer --------------------------------------------------------------------- */
+
+/* What never had an answer is not left out, or a server that answers only the quick ones would look
+ * quick: it took at least until then. */
+static void add_lower_bound(struct open_load *load, uint64_t due_ns, uint64_t until_ns)
+{
+    load->counts.lower_bounds++;
+    open_histogram_add(&load->latency, (until_ns - due_ns) / NS_PER_US);
+}
+
+/* At the end: those that were sent waited until now, the others until sending ended. */
+static void add_unanswered(struct open_load *load)
+{
+    const struct open_pool *pool = &load->pool;
+    load->counts.unanswered = pool->in_state[OPEN_BUSY];
+    for (size_t i = 0; i < pool->count; i++) {
+        if (pool->connections[i].state == OPEN_BUSY)
+            add_lower_bound(load, pool->connections[i].planned_ns, load->over_ns);
+    }
+    for (uint64_t index = load->next; index < load->counts.planned; index++)
+        add_lower_bound(load, planned_ns(load, index), load->end_ns);
+}
+
 /* --- phases --------------------------------------------------------------------------------- */
 
 /* The only writer of `phase`; it goes forwards only, and OVER is reached from everywhere. */
@@ -69,7 +98,8 @@ static void set_phase(struct open_load *load, enum open_phase phase)
     case OPEN_OVER:
         load->cpu_over_us = cpu_us();
         load->over_ns = now_ns;
-        load->counts.unanswered = load->pool.in_state[OPEN_BUSY];
+        if (load->failure[0] == '\0') /* else there is no result, or no end of the sending */
+            add_unanswered(load);
         open_pool_close(&load->pool);
         uv_close((uv_handle_t *)&load->tick, NULL);
         uv_close((uv_handle_t *)&load->wake, NULL);
@@ -115,12 +145,6 @@ static void on_tick(uv_timer_t *timer)
 }
 
 /* --- when ----------------------------------------------------------------------------------- */
-
-/* index < 2^32: its product with a second fits. */
-static uint64_t planned_ns(const struct open_load *load, uint64_t index)
-{
-    return load->begun_ns + index * NS_PER_S / load->options->rate;
-}
 
 static void set_wake(struct open_load *load, uint64_t wake_ns)
 {
@@ -235,20 +259,28 @@ static void on_answered(void *data, struct open_connection *connection, unsigned
     load->counts.statuses[status]++;
     load->counts.statuses_in_time[status] += in_time;
     open_histogram_add(&load->latency, latency_us);
-    if (status == 201 || status == 202)
+    if (status == 201 || status == 202) {
         open_histogram_add(&load->accepted, latency_us);
+        load->last_accepted_ns = now_ns;
+        load->counts.sold_out_after = 0;
+    }
     if (status / 100 == 2) {
         keep_id(load, connection);
     } else if (status == 409 && open_answer_is_sold_out(connection->body, connection->body_size)) {
         load->counts.sold_out++;
         load->counts.sold_out_in_time += in_time;
+        load->counts.sold_out_after += in_time;
     }
 }
 
-static void on_broken(void *data)
+/* It will never have an answer, so that it broke soon is no latency: it counts as if it had waited
+ * until sending ended, at least. */
+static void on_broken(void *data, const struct open_connection *connection)
 {
     struct open_load *load = data;
+    uint64_t now_ns = uv_hrtime();
     load->counts.broken++;
+    add_lower_bound(load, connection->planned_ns, now_ns > load->end_ns ? now_ns : load->end_ns);
     end_if_nothing_is_under_way(load);
 }
 

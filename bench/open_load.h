@@ -26,14 +26,16 @@
 
 enum open_phase { OPEN_OPENING, OPEN_RUNNING, OPEN_GRACE, OPEN_OVER };
 
-/* sent = answered + broken + unanswered, once it is over. */
+/* Once it is over: sent = answered + broken + unanswered, planned = answered + lower_bounds. */
 struct open_counts {
     uint64_t planned;
     uint64_t answered;
+    uint64_t lower_bounds;     /* never sent, broken or unanswered: so many latencies were longer */
     uint64_t broken;           /* the connection ended before the answer: outcome unknown */
     uint64_t unanswered;       /* when the grace was over: outcome unknown */
     uint64_t sold_out;         /* answers of 409 that say so */
     uint64_t sold_out_in_time; /* before the grace began */
+    uint64_t sold_out_after;   /* of those: since the last accepted answer */
     uint64_t no_id;            /* answers of 200 to 299 without the id of a reservation */
     uint64_t statuses[OPEN_STATUSES];
     uint64_t statuses_in_time[OPEN_STATUSES]; /* before the grace began */
@@ -53,8 +55,9 @@ struct open_load {
     uint64_t cpu_begun_us, cpu_end_us, cpu_over_us; /* of this process at these moments */
 
     struct open_counts counts;
-    struct open_histogram latency;  /* of all answers, from their planned time */
-    struct open_histogram accepted; /* of those with 201 or 202 */
+    uint64_t last_accepted_ns;      /* when the last answer with 201 or 202 came; 0: none did */
+    struct open_histogram latency;  /* of all planned requests, from their planned time */
+    struct open_histogram accepted; /* of those answered with 201 or 202 */
     struct open_histogram late;     /* from due with a free connection until it was written */
 
     char head[OPEN_REQUEST_BYTES]; /* of all requests, up to the number of Content-Length */

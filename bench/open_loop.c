@@ -5,16 +5,16 @@
  *             --concerts=1 --member-first=1000 --member-count=9000 --ids=ids.bin
  *
  * Prints one line of JSON behind RESULT: what became of all requests, their latencies, and how late
- * this program was itself. Exit code: 0; 64: wrong arguments; 1: there is no result, and stderr
- * says why. */
+ * this program was itself. "latency" and "cdf" are of all that was planned: so many as
+ * "lower_bounds" says had no answer, and stand there with the time that they waited at least.
+ * "last_accepted_us", from the begin, is 0 where nothing was accepted. Exit code: 0; 64: wrong
+ * arguments; 1: there is no result, and stderr says why. */
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "open_load.h"
-
-#define MILLION 1000000U
 
 static void print_statuses(const char *name, const uint64_t statuses[OPEN_STATUSES])
 {
@@ -54,25 +54,34 @@ static void print_curve(const struct open_histogram *histogram)
     printf("],");
 }
 
-static void print_result(const struct open_load *load)
+static void print_counts(const struct open_load *load)
 {
     const struct open_counts *counts = &load->counts;
     const struct open_pool *pool = &load->pool;
-    printf("RESULT {\"planned\":%" PRIu64 ",\"sent\":%" PRIu64 ",\"answered\":%" PRIu64
-           ",\"sold_out\":%" PRIu64 ",\"sold_out_in_time\":%" PRIu64 ",\"broken\":%" PRIu64
-           ",\"unanswered\":%" PRIu64 ",\"no_id\":%" PRIu64 ",\"malformed\":%" PRIu64
-           ",\"connections_lost\":%" PRIu64 ",\"connect_failures\":%" PRIu64 ",",
-           counts->planned, load->next, counts->answered, counts->sold_out,
-           counts->sold_out_in_time, counts->broken, counts->unanswered, counts->no_id,
-           pool->malformed, pool->lost, pool->connect_failures);
+    printf("\"planned\":%" PRIu64 ",\"sent\":%" PRIu64 ",\"answered\":%" PRIu64
+           ",\"lower_bounds\":%" PRIu64 ",\"sold_out\":%" PRIu64 ",\"sold_out_in_time\":%" PRIu64
+           ",\"sold_out_after\":%" PRIu64 ",\"broken\":%" PRIu64 ",\"unanswered\":%" PRIu64
+           ",\"no_id\":%" PRIu64 ",\"malformed\":%" PRIu64 ",\"connections_lost\":%" PRIu64
+           ",\"connect_failures\":%" PRIu64 ",",
+           counts->planned, load->next, counts->answered, counts->lower_bounds, counts->sold_out,
+           counts->sold_out_in_time, counts->sold_out_after, counts->broken, counts->unanswered,
+           counts->no_id, pool->malformed, pool->lost, pool->connect_failures);
+}
+
+static void print_result(const struct open_load *load)
+{
+    const struct open_counts *counts = &load->counts;
+    printf("RESULT {");
+    print_counts(load);
     print_statuses("statuses", counts->statuses);
     print_statuses("statuses_in_time", counts->statuses_in_time);
     print_percentiles("latency", &load->latency);
     print_percentiles("accepted", &load->accepted);
     print_percentiles("late", &load->late);
     print_curve(&load->latency);
-    printf("\"load_us\":%" PRIu64 ",\"duration_us\":%" PRIu64 ",\"cpu_load_us\":%" PRIu64
-           ",\"cpu_us\":%" PRIu64 "}\n",
+    printf("\"last_accepted_us\":%" PRIu64 ",\"load_us\":%" PRIu64 ",\"duration_us\":%" PRIu64
+           ",\"cpu_load_us\":%" PRIu64 ",\"cpu_us\":%" PRIu64 "}\n",
+           load->last_accepted_ns > 0 ? (load->last_accepted_ns - load->begun_ns) / 1000 : 0,
            (load->end_ns - load->begun_ns) / 1000, (load->over_ns - load->begun_ns) / 1000,
            load->cpu_end_us - load->cpu_begun_us, load->cpu_over_us - load->cpu_begun_us);
 }

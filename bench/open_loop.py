@@ -22,6 +22,8 @@ SELLOUT_DEMAND = 1.1  # times the capacity: only then can it be told whether all
 GRACE_S = 10  # for answers, when nothing is sent any more
 START_S = 15  # opening all connections, and all else around a run
 LATE_LIMIT_MS = 5  # a generator that was later than this may have been the limit
+CEILING_RATE = 2 * max(RATES)  # nobody is asked for so many
+LIMIT_OF_CEILING = 0.8  # as of other generators: above it the open loop may be what is measured
 HELD_SHARE = 0.98  # of what was planned is answered
 HELD_P99_MS = 1000
 
@@ -30,9 +32,9 @@ UNKNOWN = ("500",)  # nobody knows the outcome: there may be a row
 ID_BYTES = 16
 LIVE = (1, 2)  # HELD and CONFIRMED, as in include/resvd/op.h
 CURVE_POINTS_MAX = 60
-COUNTS = ("planned", "sent", "answered", "sold_out", "sold_out_in_time", "broken", "unanswered",
-          "no_id", "malformed", "connections_lost", "connect_failures", "load_us", "duration_us",
-          "cpu_load_us", "cpu_us")
+COUNTS = ("planned", "sent", "answered", "lower_bounds", "sold_out", "sold_out_in_time",
+          "sold_out_after", "broken", "unanswered", "no_id", "malformed", "connections_lost",
+          "connect_failures", "last_accepted_us", "load_us", "duration_us", "cpu_load_us", "cpu_us")
 PERCENTILES = ("p50_us", "p95_us", "p99_us", "p999_us", "max_us")
 
 
@@ -82,6 +84,8 @@ def what_is_wrong(result):
         return "has more sent than planned"
     if result["sent"] != result["answered"] + result["broken"] + result["unanswered"]:
         return "does not say what became of each request"
+    if result["planned"] != result["answered"] + result["lower_bounds"]:
+        return "has not one latency for each request"
     if result["answered"] != sum(result["statuses"].values()):
         return "has not one status for each answer"
     if any(count > result["statuses"].get(status, 0)
@@ -89,24 +93,26 @@ def what_is_wrong(result):
         return "has more answers in time than answers"
     if not result["sold_out_in_time"] <= result["sold_out"] <= result["statuses"].get("409", 0):
         return "has more sold out than answers that may say so"
-    for name, count in (("latency", result["answered"]), ("accepted", accepted(result)),
+    if result["sold_out_after"] > result["sold_out_in_time"]:
+        return "has more sold out after the last seat than at all"
+    if (result["last_accepted_us"] > 0) != (accepted(result) > 0):
+        return "does not say when the last was accepted"
+    for name, count in (("latency", result["planned"]), ("accepted", accepted(result)),
                         ("late", result["sent"])):
         found = result.get(name)
         if (found is None) != (count == 0) or found is not None and not (
                 isinstance(found, dict) and all(is_count(found.get(key)) for key in PERCENTILES)):
             return f"has no {name}"
-    return wrong_curve(result.get("cdf"), result["answered"])
+    return wrong_curve(result.get("cdf"))
 
 
-def wrong_curve(points, answered):
-    """As what_is_wrong; a curve rises, and ends with all answers."""
-    if not isinstance(points, list) or len(points) > CURVE_POINTS_MAX:
+def wrong_curve(points):
+    """As what_is_wrong; a curve rises, and ends with all that was planned."""
+    if not isinstance(points, list) or not 0 < len(points) <= CURVE_POINTS_MAX:
         return "has no cdf"
-    if bool(points) != bool(answered):
-        return "has no cdf of its answers"
     if not all(one[0] < two[0] and one[1] < two[1] for one, two in zip(points, points[1:])):
         return "has a cdf that does not rise"
-    if points and points[-1][1] != 1:
+    if points[-1][1] != 1:
         return "has a cdf without its end"
     return None
 
@@ -128,6 +134,23 @@ def run(binary, url, shape, rate, seconds, ids, grace_seconds=GRACE_S):
     if process.returncode != 0:
         raise LoadError(f"{' '.join(words)}\nended with {process.returncode}:\n{text}")
     return parse(text)
+
+
+def ceiling_title(connections):
+    """Its name among the ceilings."""
+    return f"open loop, {connections} connections"
+
+
+def ceiling(binary, url, shape, seconds):
+    """The open loop's own limit, as it stands among the ceilings: what it had answered in time by
+    the cheapest server, of far more than anybody is asked for."""
+    result = run(binary, url, shape, CEILING_RATE, seconds, "/dev/null")
+    rate = rates_of(result)["answered_per_second"]
+    return {
+        "load": ceiling_title(shape["connections"]), "generator": "open_loop",
+        "connections": shape["connections"], "depth": 1, "generator_ceiling": rate,
+        "requests_per_second": rate, "generator_busy": busy_of(result),
+    }
 
 
 # --- a measurement --------------------------------------------------------------------------------
@@ -157,29 +180,51 @@ def milliseconds(percentiles, name):
     return percentiles[name] / 1000 if percentiles else None
 
 
+def busy_of(result):
+    """The program's share of one core, while it sent."""
+    return result["cpu_load_us"] / result["load_us"]
+
+
 def rates_of(result):
     """A second, of what was answered while requests were sent: a backlog that is answered later is
-    no rate that was held."""
-    seconds = result["load_us"] / 1e6
+    no rate that was held.
+
+    Where all was sold before the end, accepted/s is over the time until the last seat had gone, and
+    sold out/s over the time after it: over the whole it would be the capacity by another name.
+    """
+    load_us, last_us = result["load_us"], result["last_accepted_us"]
+    seconds = load_us / 1e6
     answered = sum(result["statuses_in_time"].values())
     good = accepted(result, "statuses_in_time")
     sold_out = result["sold_out_in_time"]
+    if sold_out and 0 < last_us < load_us:
+        sales = {"requests_per_second": good / (last_us / 1e6),
+                 "sold_out_per_second": result["sold_out_after"] / ((load_us - last_us) / 1e6)}
+    else:
+        sales = {"requests_per_second": good / seconds, "sold_out_per_second": sold_out / seconds}
     return {
         "planned_per_second": result["planned"] / seconds,
         "answered_per_second": answered / seconds,
-        "requests_per_second": good / seconds,
-        "sold_out_per_second": sold_out / seconds,
+        **sales,
         "refused_per_second": (answered - good - sold_out) / seconds,
     }
 
 
-def measurement(result, server_cpu_seconds):
-    """As it stands in the results. Latencies count from each request's planned start, so a server
-    that stalls pays for all that were due meanwhile. `unknown` is for the audit: answers that say
-    so; broken and unanswered requests are among the counts."""
+def measurement(result, server_cpu_seconds, ceiling=None, settled_cpu_seconds=None):
+    """As it stands in the results.
+
+    Latencies and cdf are of all that was planned, from each request's planned start: a server that
+    stalls pays for all that were due meanwhile. So many as `lower_bounds` says never had an answer
+    (unsent, broken, unanswered) and are in it with the time that they waited at least; so where
+    there are such, percentiles are lower bounds, too.
+
+    `server_cpu_seconds` are the load's own, for its cores; `settled_cpu_seconds` have what it left
+    to do, too: all that the reservations cost, but over a longer time. `ceiling` is what ceiling()
+    gave, where it was measured. `unknown` is for the audit: answers that say so; broken and
+    unanswered requests are among the counts.
+    """
     good = accepted(result)
-    busy = result["cpu_load_us"] / result["load_us"]
-    late_p99_ms = milliseconds(result["late"], "p99_us")
+    spent = server_cpu_seconds if settled_cpu_seconds is None else settled_cpu_seconds
     found = {
         **rates_of(result),
         "statuses": result["statuses"],
@@ -193,17 +238,17 @@ def measurement(result, server_cpu_seconds):
         "answered": result["answered"],
         "planned": result["planned"],
         "unsent": result["planned"] - result["sent"],  # no connection was free until the end
+        "lower_bounds": result["lower_bounds"],
+        "last_accepted_us": result["last_accepted_us"],  # since the load's begin; 0: none was
         "unanswered": result["unanswered"],
         "broken": result["broken"],
         "no_id": result["no_id"],
         "connections_lost": result["connections_lost"],
         "refused": result["answered"] - good,
         "generator_cpu_seconds": result["cpu_us"] / 1e6,
-        "generator_busy": busy,
-        "generator_late_p99_ms": late_p99_ms,
-        "generator_limited": busy >= load.BUSY_LIMIT or (late_p99_ms or 0) > LATE_LIMIT_MS,
+        **limits_of(result, ceiling),
         "server_cpu_cores": server_cpu_seconds / (result["duration_us"] / 1e6),
-        "server_cpu_seconds_per_1000": server_cpu_seconds / good * 1000 if good else None,
+        "server_cpu_seconds_per_1000": spent / good * 1000 if good else None,
         "counts": counts_of(result),
         "unknown": unknown_outcomes(result) - result["broken"] - result["unanswered"],
         "unknown_outcomes": unknown_outcomes(result),
@@ -212,13 +257,25 @@ def measurement(result, server_cpu_seconds):
     return found
 
 
+def limits_of(result, ceiling):
+    """Whether the open loop was itself what limited the result."""
+    busy, late_p99_ms = busy_of(result), milliseconds(result["late"], "p99_us")
+    found = {
+        "generator_busy": busy, "generator_late_p99_ms": late_p99_ms,
+        "generator_limited": busy >= load.BUSY_LIMIT or (late_p99_ms or 0) > LATE_LIMIT_MS,
+    }
+    if ceiling:
+        planned = rates_of(result)["planned_per_second"]
+        found["share_of_ceiling"] = planned / ceiling["generator_ceiling"]
+        found["generator_limited"] |= found["share_of_ceiling"] >= LIMIT_OF_CEILING
+    return found
+
+
 # --- which rates ----------------------------------------------------------------------------------
 
 
 def held(measured):
     """Whether the server kept up: nearly all was answered, and soon. What is sold out is, too."""
-    if "skipped" in measured or measured["p99_ms"] is None:
-        return False
     return (measured["answered"] >= HELD_SHARE * measured["planned"]
             and measured["p99_ms"] <= HELD_P99_MS)
 
@@ -229,15 +286,9 @@ def broken_rates(found):
     return broken[:BROKEN_RATES_MAX] if len(broken) >= BROKEN_RATES_MAX else []
 
 
-def next_rates(found, rates=RATES):
-    """Those that are still to be measured, in a round in which `found` says of each rate measured
-    whether it was held: none that is above the first two that were not."""
-    limit = max(broken_rates(found), default=max(rates))
-    return tuple(rate for rate in rates if rate not in found and rate <= limit)
-
-
 def skipped(rate, found):
-    """The measurement of a rate that next_rates leaves out; None: it is to be measured."""
+    """The measurement of a rate that is left out, in a round in which `found` says of each rate
+    measured whether it was held: above the first two that were not. None: it is to be measured."""
     broken = broken_rates(found)
     if rate <= max(broken, default=rate):
         return None
@@ -270,17 +321,14 @@ def read_ids(path):
     return [text[at:at + ID_BYTES] for at in range(0, len(text), ID_BYTES)]
 
 
-def as_statuses(rows):
-    """Of ids_in_…; or ids alone, as bytes or in hexadecimal digits (dashes are allowed): rows that
-    are live."""
-    if isinstance(rows, dict):
-        return rows
-    return {number if isinstance(number, bytes) else bytes.fromhex(number.replace("-", "")): LIVE[0]
-            for number in rows}
+def live_ids(statuses):
+    """Of what ids_in_… says, those that have a seat."""
+    return {number for number, status in statuses.items() if status in LIVE}
 
 
-def missing_ids(path, rows, unknown=0):
-    """Compares the ids of all accepted with the ids in the tables, exactly.
+def missing_ids(path, statuses, unknown=0):
+    """Compares the ids of all accepted with the ids in the tables (`statuses`, of ids_in_…),
+    exactly.
 
     lost: accepted, and no live row has the id (rejected: a row says that it was not sold after
     all); double: one id given to two; phantom: live rows that nobody was told of, beyond the
@@ -288,8 +336,7 @@ def missing_ids(path, rows, unknown=0):
     runs with the same file.
     """
     given = read_ids(path)
-    statuses = as_statuses(rows)
-    live = {number for number, status in statuses.items() if status in LIVE}
+    live = live_ids(statuses)
     accepted_ids = set(given)
     lost = accepted_ids - live
     untold = len(live - accepted_ids)
@@ -324,10 +371,11 @@ def id_violations(found, no_id=0):
     return violations
 
 
-def audit_ids(measured, path, rows, unknown_before=0):
+def audit_ids(measured, path, statuses, unknown_before=0):
     """The whole of it, for a measurement: what is wrong, in words. `unknown_before`: unknown
     outcomes of other runs with the same file and tables, such as a warm-up."""
-    measured["ids"] = missing_ids(path, rows, measured["unknown_outcomes"] + unknown_before)
+    measured["ids"] = missing_ids(path, statuses,
+                                  measured["unknown_outcomes"] + unknown_before)
     return id_violations(measured["ids"], measured["no_id"])
 
 

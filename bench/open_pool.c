@@ -84,7 +84,7 @@ static void lose(struct open_connection *connection)
     pool->lost++;
     close_one(connection);
     if (was_busy)
-        pool->events.broken(pool->data);
+        pool->events.broken(pool->data, connection);
 }
 
 /* --- answers -------------------------------------------------------------------------------- */

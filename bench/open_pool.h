@@ -59,7 +59,7 @@ struct open_events {
     void (*answered)(void *data, struct open_connection *connection, unsigned status,
                      uint64_t now_ns);
     /* It ended while it was BUSY: whether its request was carried out is not known. */
-    void (*broken)(void *data);
+    void (*broken)(void *data, const struct open_connection *connection);
     /* One is FREE now. */
     void (*freed)(void *data);
 };

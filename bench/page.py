@@ -40,8 +40,11 @@ TITLES = {
 TEXTS = {
     plan.HOT: "Held: at least 98% of the planned requests were answered, and their p99 was at most "
               "1,000 ms. After two rates that a strategy did not hold in a round it is not asked "
-              "for higher ones in that round: those are skipped.",
-    plan.SELLOUT: "The audit wants exactly as many rows as there are seats.",
+              "for higher ones in that round: those are skipped. Latencies are of all planned "
+              "requests: who was never sent, or never answered, is in them with the time that it "
+              "waited at least.",
+    plan.SELLOUT: "The audit wants exactly as many rows as there are seats. Accepted a second: "
+                  "until the last seat had gone; sold out a second: from then on.",
     plan.STAMPEDE: "k6, a new connection for each request: users from 0 up, held, and down again. "
                    "Latency is that of k6's iterations, the wait for a connection included. An "
                    "error is every one that was neither accepted nor told that there is no seat.",

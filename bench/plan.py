@@ -323,12 +323,17 @@ def stampede_seconds(seconds):
     return (stampede.QUICK if is_quick(seconds) else stampede.FULL).seconds()
 
 
+def peer_stampede_seconds(seconds):
+    """Beside the stages: it warms up, its clients' patience ends, and it does not settle."""
+    return 15 if is_quick(seconds) else 100
+
+
 def peer_seconds(case, seconds):
     """A JVM starts, and warms up."""
     is_peer = case.subject in subjects_of.PEERS
     around = DATABASE_START_SECONDS + START_SECONDS + (PEER_START_SECONDS if is_peer else 0)
     if case.load == PEER_DRAIN_LOAD:
-        return around + (90 if is_peer else 12)
+        return around + (50 if is_peer else 12)
     return around + seconds + (peer_warm_up_seconds(seconds) if is_peer else WARM_UP_SECONDS)
 
 
@@ -346,11 +351,12 @@ def seconds_of(case, seconds):
     if case.scenario == DEADLOCK:
         return 2 * DATABASE_START_SECONDS
     if case.scenario in OPEN_LOOPS:
-        return open_seconds(seconds) + WARM_UP_SECONDS + DATABASE_START_SECONDS + START_SECONDS
+        return open_seconds(seconds) + 2 + DATABASE_START_SECONDS + START_SECONDS
     if case.scenario == STAMPEDE:
         around = DATABASE_START_SECONDS + START_SECONDS + (
             PEER_START_SECONDS if case.subject in subjects_of.PEERS else 0)
-        return stampede_seconds(seconds) + around
+        return stampede_seconds(seconds) + around + (
+            peer_stampede_seconds(seconds) if case.subject in subjects_of.PEERS else 0)
     if case.scenario == PEERS:
         return peer_seconds(case, seconds)
     if case.scenario == DRAIN:  # made, drained, and the raw loop

@@ -15,7 +15,8 @@ SUMMARIZED = {
         "refused_per_second", "accepted_p50_ms", "accepted_p99_ms", "unanswered", "held",
         "generator_late_p99_ms", "error_rate", "granted_per_second", "cpu_cores_mean",
         "cpu_cores_max", "memory_mib_max", "connections_active_max", "connections_pending_max",
-        "threads_max", "succeeded", "failed", "deadlocks", "rows", "seats_sold")
+        "threads_max", "planned", "accepted", "sold_out", "unsent",
+        "lower_bounds", "abandoned", "backlog_left", "succeeded", "failed", "deadlocks", "rows", "seats_sold")
 } | {
     "batch_rows": ("batch", "mean"),
     "commit_ms": ("batch", "commit_ms"),
@@ -156,7 +157,8 @@ def ceiling_of(ceilings, case):
     """What wrk can reach under the case's load; None where that was not measured, or wrk is not the
     load."""
     for entry in ceilings if plan.uses_wrk(case) else ():
-        if (entry["connections"], entry["depth"]) == (case.connections, case.depth):
+        if entry.get("generator", "wrk") == "wrk" and (
+                entry["connections"], entry["depth"]) == (case.connections, case.depth):
             return entry["generator_ceiling"]
     return None
 

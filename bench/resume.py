@@ -25,7 +25,7 @@ from services.process import Identity  # noqa: E402 (the folder must be known fi
 FORMAT = 1
 # What a session has learnt from its measurements and the report needs in the end. What only the
 # rest of a round needs is in the round's measurements: Session.remember takes it from there.
-KEPT = ("violations", "database_facts", "lock_facts", "stock_and_log_facts")
+KEPT = ("violations", "failed", "database_facts", "lock_facts", "stock_and_log_facts")
 # What is never the same twice; the run's own course.
 FACTS_LEFT_OUT = {"date", "sync_us", "interruptions"}
 PARAMETERS_LEFT_OUT = {"rounds_done"}

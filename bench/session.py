@@ -4,8 +4,10 @@ import json
 import os
 import pathlib
 import shutil
+import sqlite3
 import subprocess
 import tempfile
+from contextlib import closing
 
 import database as database_of
 import deadlock
@@ -44,6 +46,8 @@ class Session:
         self.batch_rows = {}  # connections: rows a transaction in this round
         self.rates_held = {}  # (scenario, subject): {rate: whether it was held in this round}
         self.stampede_ceiling = None  # what k6 reaches at all, where it was measured
+        self.open_loop_ceiling = None  # the same of the open loop
+        self.failed = []  # keys of cases that could not be measured: they are not tried again
         self.opened_database = None
         self.database_facts = None  # of the MariaDB that was used, for the report
         self.lock_nodes = lock_nodes_of.LockNodes(self.folder / "redis")
@@ -66,6 +70,7 @@ class Session:
         """What is known of a round is not of the next."""
         self.batch_rows.clear()
         self.rates_held.clear()
+        self.stock_and_log.begin_round()
 
     def remember(self, case, measurement):
         """What a measurement from before an interruption says about others of its round."""
@@ -167,7 +172,7 @@ class Session:
 
     def warm_up_seconds(self, subject):
         """A broker that has just been started is slow until its code is compiled."""
-        fresh = subject.writes_behind and self.stock_and_log.taken == 1
+        fresh = subject.writes_behind and self.stock_and_log.fresh
         return plan.WARM_UP_SECONDS + (plan.BROKER_WARM_UP_SECONDS if fresh else 0)
 
     def measure_strategy(self, case, subject):
@@ -176,17 +181,17 @@ class Session:
         server = self.start_strategy(subject, folder, case.concerts)
         store = self.database() if "mariadb" in subject.services else None
         try:
-            self.load_on(server, case, self.warm_up_seconds(subject))
-            server.wait_until_idle()
-            if subject.writes_behind:
-                self.stock_and_log.wait_until_settled()
-            rows_before = sum(c["live"] for c in
-                              server.admin_json("GET", "/admin/audit")["concerts"])
+            counts = self.load_on(server, case, self.warm_up_seconds(subject))[0]
+            warm_up = {"counts": counts, "unknown": case.connections
+                       + written_behind.answers_of_500({}, server.metrics())}
+            warm_up["violations"] = self.audit(server, store, case, subject, 0, warm_up)
+            rows_before = sum(c["live"] for c in warm_up["audit"]["concerts"])
             metrics_before = server.metrics()
             result = self.measure_on(store, server, case)
             result["memory_mib"] = resident_bytes(server.process.pid) / (1 << 20)
             result["batch"] = batch_sizes(metrics_before, server.metrics(), subject)
-            result["violations"] = self.audit(server, store, case, subject, rows_before, result)
+            result["violations"] = warm_up["violations"] + self.audit(
+                server, store, case, subject, rows_before, result)
         finally:
             server.stop()
             shutil.rmtree(folder, ignore_errors=True)
@@ -270,8 +275,12 @@ class Session:
         result["audit"] = server.admin_json("GET", "/admin/audit")
         violations = summary.audit_violations(
             result["audit"], rows_before, result["counts"], under_way, case.depth)
+        found = None
         if store is not None:
             found = store.audit()
+        elif subject.strategy == "embedded":
+            found = database_of.audit_of_rows(sqlite_rows(server.folder / "resvd.db"))
+        if found is not None:
             violations += [f"the tables: {text}" for text in summary.audit_violations(
                 found, rows_before, result["counts"], under_way, case.depth)]
             violations += summary.audit_differences(result["audit"], found)
@@ -353,6 +362,16 @@ class Session:
         if case.scenario == "mariadb":
             return self.measure_database_loop(case)
         return self.measure_loop(case)
+
+
+def sqlite_rows(file):
+    """(id, capacity, sold, live) of each concert, from embedded's file."""
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=30)) as connection:
+        return connection.execute(
+            "SELECT c.id, c.capacity, c.sold, "
+            "(SELECT COALESCE(SUM(r.quantity), 0) FROM reservations r "
+            f"WHERE r.concert_id = c.id AND r.status IN {database_of.LIVE_STATUSES}) "
+            "FROM concerts c ORDER BY c.id").fetchall()
 
 
 def rates_of(result):

@@ -82,7 +82,7 @@ def find_k6():
     in_path = shutil.which("k6")
     if in_path:
         return in_path
-    built = sorted(path for path in (TOP / ".cache").glob("k6-*/k6") if os.access(path, os.X_OK))
+    built = sorted(path for path in (TOP / ".cache").glob("k6-[0-9]*/k6") if os.access(path, os.X_OK))
     return str(built[-1]) if built else None
 
 
@@ -276,9 +276,12 @@ def audit_counts(summary):
 # --- as it stands in the results ------------------------------------------------------------------
 
 
-def measurement(summary, stages, k6_cpu_seconds, server_cpu_seconds, ceiling=None):
+def measurement(summary, stages, k6_cpu_seconds, server_cpu_seconds, ceiling=None,
+                settled_cpu_seconds=None):
     """One measurement. `ceiling` is what ceiling() gave for the same stages, where it was measured.
 
+    `server_cpu_seconds` are the load's own; `settled_cpu_seconds` have what it left to do, too: all
+    that the reservations cost, but over a longer time.
     `unknown` is what the audit has to allow for, besides broken connections: what k6 cut off, and
     500, which says that nobody knows.
     """
@@ -286,6 +289,7 @@ def measurement(summary, stages, k6_cpu_seconds, server_cpu_seconds, ceiling=Non
     found, good = statuses(summary), accepted(summary)
     sold_out = found.get("409", 0) - counts["contended"]
     times = {f"{name}_ms": summary["iteration_ms"][name] for name in TIMES}
+    spent = server_cpu_seconds if settled_cpu_seconds is None else settled_cpu_seconds
     result = {
         "requests_per_second": answered(summary) / seconds,
         "granted_per_second": good / seconds,
@@ -298,7 +302,7 @@ def measurement(summary, stages, k6_cpu_seconds, server_cpu_seconds, ceiling=Non
         "ends": {"begun": counts["begun"], "cut_off": cut_off(summary),
                  **{name: counts[name] for name in ENDS}},
         "seconds": seconds,
-        "server_cpu_seconds_per_1000": server_cpu_seconds / good * 1000 if good else None,
+        "server_cpu_seconds_per_1000": spent / good * 1000 if good else None,
         "server_cpu_cores": server_cpu_seconds / seconds,
         "generator_cpu_seconds": k6_cpu_seconds,
         "generator_busy": k6_cpu_seconds / (seconds * len(os.sched_getaffinity(0))),

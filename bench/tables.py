@@ -1,22 +1,12 @@
 """The report for people: Markdown tables of the document that report.py makes."""
 
-import goals
 import isolation
 import plan
 import study
 import subjects as subjects_of
 import tables_load
 from cells import median_of, number, range_of, table
-
-NAMES = {
-    ("http", "resvd"): "resvd (answers at once)",
-    ("http", "nginx"): "nginx, 1 worker",
-    ("http", "nginx-auto"): "nginx, a worker a core",
-    ("embedded", "resvd"): "resvd embedded",
-    ("embedded", "resvd-single"): "resvd, one transaction a request",
-    ("embedded", "nginx"): "nginx, 1 worker (stores nothing)",
-    (plan.ASYNC, "nginx"): "nginx, 1 worker (stores nothing)",
-}
+from figure_data import title_of
 
 FIELDS = {"requests_per_second": "rates", "p99_ms": "p99",
           "server_cpu_seconds_per_1000": "the server's CPU", "rows_per_second": "rows/s"}
@@ -31,12 +21,6 @@ BOUND_FIELDS = {
     "resvd_share": "resvd's part of all CPU", "rows_per_second": "rows/s",
     "of_raw": "rows/s : those of the raw INSERT",
 }
-
-
-def title_of(scenario, subject):
-    if (scenario, subject) in NAMES:
-        return NAMES[scenario, subject]
-    return subjects_of.find(subject).title
 
 
 def server_rows(document, scenario, cases):
@@ -152,7 +136,7 @@ def async_section(document, cases):
         ["strategy, load", "accepted/s", "quartiles (min–max)", "p50 ms", "p95 ms", "p99 ms",
          "row p50 ms", "row p99 ms", "reservations a call", "rows a transaction", "resvd CPU s",
          "mariadbd CPU s", "Redis CPU s", "Kafka CPU s", "wrk CPU s", "share", "left",
-         "gone after s", "wrk busy", "refused", "broken"], rows) + [goals.ASYNC_SCALE, ""]
+         "gone after s", "wrk busy", "refused", "broken"], rows)
 
 
 def drain_rows(document, cases):
@@ -344,18 +328,34 @@ def facts_section(document):
     return table(["what", "value"], [[name, text.replace("|", "/")] for name, text in rows])
 
 
+OTHER_CEILINGS = [
+    "k6 under the stampede's stages against an nginx that only answers, while all users are there; "
+    "the open loop at", "twice its highest rate against the fixed answers. Both share the cores "
+    "with what they measure.", ""]
+
+
+def is_wrk(entry):
+    return entry.get("generator", "wrk") == "wrk"
+
+
 def ceiling_section(document):
+    ceilings = document["generator_ceilings"]
     rows = [[entry["load"], number(entry["requests_per_second"], 0),
              number(entry["generator_busy"]), number(entry["generator_ceiling"], 0)]
-            for entry in document["generator_ceilings"]]
-    if not rows:
+            for entry in ceilings if is_wrk(entry)]
+    others = [[entry["load"], number(entry["generator_ceiling"], 0),
+               number(entry["generator_busy"])] for entry in ceilings if not is_wrk(entry)]
+    if not rows and not others:
         return []
     header = ["load", "cheapest server /s", "wrk busy", "wrk's ceiling /s"]
     return ["## The load generator's own ceiling", "",
             "wrk against one loop that gives fixed answers without looking at requests: no server "
             "of one loop can", "be quicker here. wrk's ceiling is what it would reach if it were "
             "busy all the time. ⚠ below marks", "results within 80% of it, or with wrk over 80% "
-            "busy: there wrk, not the server, may be the limit.", ""] + table(header, rows)
+            "busy: there wrk, not the server, may be the limit.", "",
+            *(table(header, rows) if rows else []),
+            *(OTHER_CEILINGS + table(["load", "reached /s", "of its cores busy"], others)
+              if others else [])]
 
 
 def known_violations(document):

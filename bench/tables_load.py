@@ -31,20 +31,27 @@ def open_row(load, subject, found):
             median_of(found, "p999_ms"),
             median_of(found, "server_cpu_cores"),
             median_of(found, "server_cpu_seconds_per_1000", 4),
-            median_of(found, "generator_busy") + mark, median_of(found, "unanswered", 0)]
+            median_of(found, "generator_busy") + mark, median_of(found, "unsent", 0),
+            median_of(found, "unanswered", 0)]
 
 
 OPEN_HEADER = ["strategy, rate asked for", "accepted/s", "sold out/s", "other refusals/s", "held",
                "p50 ms", "p95 ms", "p99 ms", "p99 quartiles (min–max)", "p99.9 ms", "cores",
-               "CPU s per 1,000", "loader busy", "unanswered"]
+               "CPU s per 1,000", "loader busy", "never sent", "unanswered"]
+BOUNDS_TEXT = [
+    "Latencies are of all planned requests: who was never sent, for want of a connection, or never "
+    "answered is in them with", "the time that it waited at least, so they are lower bounds where "
+    "there are such."]
 OPEN_TEXTS = {
     plan.HOT: ("one concert, at rates that do not wait for the server", [
         f"{plan.OPEN_CONNECTIONS} connections. Held: 98% of what was asked for was answered, with "
         "a p99 of at most a second. After two rates", "that a strategy did not hold in a round, "
-        "it is not asked for higher ones in that round.", ""]),
+        "it is not asked for higher ones in that round.", *BOUNDS_TEXT, ""]),
     plan.SELLOUT: ("demand far above capacity", [
         f"{plan.SELLOUT_CAPACITY:,} seats, {plan.OPEN_CONNECTIONS} connections. The audit demands "
-        "exactly so many rows; CPU is for 1,000 sold, refusals and all.", ""]),
+        "exactly so many rows; CPU is for 1,000 sold, refusals and all.", "Accepted/s: until the "
+        "last seat had gone; sold out/s: from then on. Where seats were left both are over the "
+        "whole time.", *BOUNDS_TEXT, ""]),
 }
 
 

@@ -60,7 +60,9 @@ def open_loop(chance, name, rate, capacity=None):
         "p50_ms": p50, "p95_ms": p50 * 2, "p99_ms": p50 * 3, "p999_ms": p50 * 5,
         "max_ms": p50 * 9, "accepted_p50_ms": p50 * 1.1, "accepted_p99_ms": p50 * 3.1,
         "cdf": distribution(p50), "unanswered": 0 if held else 12, "generator_late_p99_ms": 0.4,
-        "held": held,
+        "held": held, "planned": rate * 3, "accepted": accepted * 3,
+        "sold_out": (answered - accepted) * 3, "unsent": 0 if held else rate,
+        "lower_bounds": 0 if held else rate + 12,
         "audit": {"consistent": True, "concerts": [{
             "id": 1, "capacity": capacity or 10**9, "sold": capacity or 5000, "live": 5000}]},
     }

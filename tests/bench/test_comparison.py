@@ -176,6 +176,20 @@ def test_raw_loops_have_names_of_their_own():
         "rate /s", "CPU s per 1,000"]
 
 
+def test_of_the_stampede_what_was_granted_is_compared():
+    """A server that refuses at once is not faster."""
+    key = f"{plan.STAMPEDE}/{plan.STAMPEDE_LOAD}/grouped"
+    before = document_of({key: rates(*[100] * 5, granted_per_second=80)})
+    now = document_of({key: rates(*[900] * 5, granted_per_second=20)})
+    line = only_line(before, now)
+    assert line["text"] == "slower" and line["medians"] == [80, 20]
+    assert "is what was granted" in comparison.markdown(comparison.compare(before, now))
+    now["rounds"][0]["measurements"][key]["granted_per_second"] = "many"
+    assert "granted_per_second" in comparison.what_is_wrong(now)
+    other = document_of({KEY: rates(1, 2, 3)})
+    assert "was granted" not in comparison.markdown(comparison.compare(other, other))
+
+
 def test_rounds_that_were_not_measured_are_left_out():
     measured = rates(100, 101, 102, 103) + [None]
     measured[1]["requests_per_second"] = None

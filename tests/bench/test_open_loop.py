@@ -21,7 +21,8 @@ import summary
 
 BENCH = pathlib.Path(__file__).resolve().parents[2] / "bench"
 RESULT = {
-    "planned": 1000, "sent": 990, "answered": 980, "sold_out": 100, "sold_out_in_time": 90,
+    "planned": 1000, "sent": 990, "answered": 980, "lower_bounds": 20, "sold_out": 100,
+    "sold_out_in_time": 90, "sold_out_after": 75, "last_accepted_us": 1_600_000,
     "broken": 4, "unanswered": 6, "no_id": 0, "malformed": 1, "connections_lost": 5,
     "connect_failures": 0, "statuses": {"201": 850, "409": 120, "500": 10},
     "statuses_in_time": {"201": 800, "409": 110, "500": 10},
@@ -32,6 +33,11 @@ RESULT = {
     "late": {"p50_us": 40, "p95_us": 60, "p99_us": 1000, "p999_us": 2000, "max_us": 3000},
     "cdf": [[1000, 0.1], [2000, 0.5], [1100000, 1.0]],
     "load_us": 2_000_000, "duration_us": 4_000_000, "cpu_load_us": 1_000_000, "cpu_us": 1_200_000,
+}
+SILENCE = {  # of a server that never answers
+    "sent": 10, "answered": 0, "lower_bounds": 1000, "sold_out": 0, "sold_out_in_time": 0,
+    "sold_out_after": 0, "last_accepted_us": 0, "statuses": {}, "statuses_in_time": {},
+    "accepted": None,
 }
 
 
@@ -48,8 +54,7 @@ def text_of(**changes):
 
 def test_parse():
     assert open_loop.parse("something else\n" + text_of()) == RESULT
-    nothing = changed(sent=10, answered=0, sold_out=0, sold_out_in_time=0, statuses={},
-                      statuses_in_time={}, latency=None, accepted=None, cdf=[])
+    nothing = changed(**SILENCE)
     assert open_loop.parse("RESULT " + json.dumps(nothing)) == nothing
 
 
@@ -62,6 +67,12 @@ def test_parse():
     (text_of(broken=None), "has no broken"),
     (text_of(broken=True), "has no broken"),
     (text_of(planned=989), "more sent than planned"),
+    (text_of(lower_bounds=19), "one latency for each request"),
+    (text_of(sold_out_after=91), "after the last seat"),
+    (text_of(last_accepted_us=0), "when the last was accepted"),
+    (text_of(**{**SILENCE, "last_accepted_us": 1}), "when the last was accepted"),
+    (text_of(**{**SILENCE, "latency": None}), "has no latency"),
+    (text_of(**{**SILENCE, "cdf": []}), "has no cdf"),
     (text_of(unanswered=5), "became of each"),
     (text_of(statuses={"201": 979}), "one status"),
     (text_of(statuses={"201": "980"}), "has no statuses"),
@@ -84,28 +95,54 @@ def test_parse_refuses(text, said):
 
 
 def test_measurement():
-    found = open_loop.measurement(RESULT, server_cpu_seconds=1.7)
+    found = open_loop.measurement(RESULT, 1.5, settled_cpu_seconds=1.7)
     assert found["planned_per_second"] == 500 and found["answered_per_second"] == 460
-    assert found["requests_per_second"] == 400  # those that were late are no rate that was held
-    assert found["sold_out_per_second"] == 45 and found["refused_per_second"] == 15
+    assert found["refused_per_second"] == 15
     assert (found["p50_ms"], found["p95_ms"], found["p99_ms"], found["p999_ms"],
             found["max_ms"]) == (2, 5, 900, 1000, 1100)
     assert found["accepted_p50_ms"] == 2.5 and found["accepted_p99_ms"] == 910
     assert found["cdf"] == [[1, 0.1], [2, 0.5], [1100, 1]]
     assert found["generator_busy"] == 0.5 and found["generator_late_p99_ms"] == 1
     assert not found["generator_limited"] and found["held"]
-    assert found["server_cpu_cores"] == pytest.approx(0.425)
-    assert found["server_cpu_seconds_per_1000"] == pytest.approx(2)
-    assert found["unsent"] == 10 and found["unanswered"] == 6
+    assert found["server_cpu_cores"] == pytest.approx(1.5 / 4)  # of the load alone
+    assert found["server_cpu_seconds_per_1000"] == pytest.approx(2)  # all that they cost
+    assert found["unsent"] == 10 and found["unanswered"] == 6 and found["lower_bounds"] == 20
+    assert "share_of_ceiling" not in found
     json.dumps(found)
 
 
+def test_the_rate_until_all_was_sold_and_the_one_after():
+    """800 of 850 were accepted in time, all within 1.6 of 2 seconds; 75 of 90 heard later that all
+    is sold."""
+    rates = open_loop.rates_of(RESULT)
+    assert rates["requests_per_second"] == pytest.approx(800 / 1.6)
+    assert rates["sold_out_per_second"] == pytest.approx(75 / 0.4)
+    assert rates["answered_per_second"] == 460
+
+
+@pytest.mark.parametrize("changes, accepted, sold_out", [
+    ({"sold_out_in_time": 0, "sold_out_after": 0}, 400, 0),   # nothing sold out
+    ({"last_accepted_us": 2_500_000}, 400, 45),               # seats lasted until the end
+    (SILENCE, 0, 0),
+    ({"statuses": {"409": 980}, "statuses_in_time": {"409": 900}, "last_accepted_us": 0},
+     0, 45),                                                  # nothing was left to begin with
+])
+def test_rates_over_the_whole_time(changes, accepted, sold_out):
+    rates = open_loop.rates_of(changed(**changes))
+    assert (rates["requests_per_second"], rates["sold_out_per_second"]) == (accepted, sold_out)
+
+
 def test_measurement_of_a_server_that_never_answers():
-    result = changed(sent=10, answered=0, sold_out=0, sold_out_in_time=0, statuses={},
-                     statuses_in_time={}, latency=None, accepted=None, cdf=[])
-    found = open_loop.measurement(result, server_cpu_seconds=1.0)
-    assert found["p99_ms"] is None and found["accepted_p50_ms"] is None and not found["held"]
+    found = open_loop.measurement(changed(**SILENCE), 1.0)
+    assert found["p99_ms"] == 900 and found["accepted_p50_ms"] is None and not found["held"]
     assert found["requests_per_second"] == 0 and found["server_cpu_seconds_per_1000"] is None
+
+
+@pytest.mark.parametrize("ceiling, is_limited", [(624, True), (626, False)])
+def test_measurement_beside_the_ceiling(ceiling, is_limited):
+    found = open_loop.measurement(RESULT, 1.0, {"generator_ceiling": ceiling})
+    assert found["share_of_ceiling"] == 500 / ceiling
+    assert found["generator_limited"] is is_limited
 
 
 @pytest.mark.parametrize("changes", [
@@ -120,23 +157,24 @@ def test_held():
     def of(answered, p99_ms):
         return open_loop.held({"answered": answered, "planned": 1000, "p99_ms": p99_ms})
 
-    assert of(980, 1000) and not of(979, 1000) and not of(1000, 1000.1) and not of(0, None)
-    assert not open_loop.held(open_loop.skipped(9, {1: False, 2: False}))
+    assert of(980, 1000) and not of(979, 1000) and not of(1000, 1000.1)
 
 
 # --- which rates ----------------------------------------------------------------------------------
 
 
+def left_out(found):
+    return tuple(rate for rate in open_loop.RATES if open_loop.skipped(rate, found))
+
+
 def test_rates_above_two_that_were_not_held_are_left_out():
-    assert open_loop.next_rates({}) == open_loop.RATES
-    assert open_loop.next_rates({500: True, 1000: True}) == open_loop.RATES[2:]
-    assert open_loop.next_rates({500: True, 1000: False}) == open_loop.RATES[2:]
-    assert open_loop.next_rates({500: True, 1000: False, 2000: False}) == ()
+    assert left_out({}) == left_out({500: True, 1000: True}) == left_out({500: False}) == ()
+    assert left_out({500: True, 1000: False, 2000: False}) == open_loop.RATES[3:]
     # One that failed by chance and a higher one that was held: only the second that failed counts.
     found = {500: False, 1000: True, 2000: True}
-    assert open_loop.next_rates(found) == open_loop.RATES[3:]
-    assert open_loop.next_rates({**found, 4000: False}) == ()
-    assert open_loop.next_rates({4000: False, 2000: False}) == (500, 1000)  # in any order
+    assert left_out(found) == ()
+    assert left_out({**found, 4000: False}) == open_loop.RATES[4:]
+    assert left_out({4000: False, 2000: False}) == open_loop.RATES[4:]  # in any order
 
 
 def test_a_rate_that_is_left_out_says_so():
@@ -144,9 +182,9 @@ def test_a_rate_that_is_left_out_says_so():
     assert open_loop.skipped(2000, {500: True, 1000: False}) is None
     assert open_loop.skipped(500, {500: True}) is None  # measured once more
     assert open_loop.skipped(2000, found) is None
-    left_out = open_loop.skipped(8000, found)
-    assert left_out["skipped"] == "not measured: 1000/s and 2000/s were not held before"
-    assert left_out["planned_per_second"] == 8000 and left_out["held"] is False
+    measured = open_loop.skipped(8000, found)
+    assert measured["skipped"] == "not measured: 1000/s and 2000/s were not held before"
+    assert measured["planned_per_second"] == 8000 and measured["held"] is False
 
 
 # --- audits ---------------------------------------------------------------------------------------
@@ -180,10 +218,8 @@ def ids(tmp_path):
 
 def test_every_accepted_id_has_its_row(ids):
     numbers, path = ids
-    for rows in (numbers, [number.hex().upper() for number in numbers],
-                 [str(uuid.UUID(bytes=number)) for number in numbers],
-                 dict.fromkeys(numbers, 2)):
-        found = open_loop.missing_ids(path, rows)
+    for status in open_loop.LIVE:
+        found = open_loop.missing_ids(path, dict.fromkeys(numbers, status))
         assert found["accepted"] == found["rows"] == 4
         assert open_loop.id_violations(found) == []
 
@@ -207,7 +243,7 @@ def test_an_accepted_id_without_a_live_row_is_lost(ids, status):
 def test_an_id_that_was_given_twice_is_double(ids):
     numbers, path = ids
     path.write_bytes(path.read_bytes() + numbers[1])
-    found = open_loop.missing_ids(path, numbers)
+    found = open_loop.missing_ids(path, dict.fromkeys(numbers, 2))
     assert found["double"] == 1 and "double: 1" in open_loop.id_violations(found)[0]
 
 
@@ -225,7 +261,7 @@ def test_a_row_that_nobody_was_told_of_needs_an_unknown_outcome(ids):
 
 def test_an_answer_without_an_id_is_a_violation(ids):
     numbers, path = ids
-    found = open_loop.missing_ids(path, numbers)
+    found = open_loop.missing_ids(path, dict.fromkeys(numbers, 2))
     assert "no id" in open_loop.id_violations(found, no_id=3)[0]
 
 

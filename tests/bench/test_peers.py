@@ -190,14 +190,36 @@ def test_the_published_lock_ends_before_the_work(started):
 
 def test_it_is_measured(running):
     case = plan.Case("peers", "spring-fair", "async path, 64 connections", 64)
-    measured = peers.measure(running, case, "async", "fair", warm_up=1)
+    measured = peers.measure(running, case, "async", "fair", warm_up_max=1)
     assert measured["violations"] == [] and running.violations == []
     assert measured["requests_per_second"] > 10 and measured["p99_ms"] > 0
     assert measured["rows_per_second"] > 0 and measured["behind"]["backlog"] >= 0
     assert set(measured["behind"]["cpu_seconds_per_1000"]) == {"peer", "mariadbd", "redis", "kafka"}
     assert measured["server_cpu_seconds_per_1000"] > 0 and measured["refused"] == 0
+    assert measured["threads_max"] > 10 and "threads" not in measured
     rows = measured["audit"]["concerts"][0]["live"]
     assert rows >= measured["counts"]["requests"] > 10
+
+
+@pytest.mark.parametrize("started", [("async", "published")], indirect=True)
+def test_a_warm_up_ends_with_its_events(started, monkeypatch):
+    """And a killed peer has left nothing in the database that is still to come."""
+    opened, peer = started
+    monkeypatch.setattr(peers, "WARM_UP_EVENTS", {"published": 1})
+    case = plan.Case("warm-up", "peer-async-published", "", 8)
+    loads = []
+    monkeypatch.setattr(opened, "load_on", lambda *arguments: (
+        loads.append(arguments[2]), session.Session.load_on(opened, *arguments))[1])
+    peers.warm_up(opened, case, peer, "published", seconds=60)
+    assert loads == [1]
+    state = peer.state()
+    assert state["async"]["rows"] == state["async"]["sent"] > 0
+    assert peers.without_row(state) == peers.under_way(state) == 0
+    store = opened.database()
+    assert peers.connected(store) > 0
+    peer.kill(store)
+    assert peers.connected(store) == 0 and peer.process.poll() is not None
+    assert peers.rows_of(peers.audit(store)) == state["async"]["rows"]
 
 
 def test_a_backlog_is_drained(running):
@@ -209,3 +231,10 @@ def test_a_backlog_is_drained(running):
     assert measured["rows_per_second"] is None or measured["rows_per_second"] > 100
     versions = peers.facts(peers.build())
     assert "?" not in versions.values() and versions["spring_boot"].startswith("3.4.")
+
+
+def test_what_the_published_consumer_does_wrong_fails_nothing(running, monkeypatch):
+    monkeypatch.setattr(peers.written_behind, "row_violations", lambda *_: ["wrong"])
+    case = plan.Case("peers", "spring-published", "a backlog")
+    measured = peers.measure_drain(running, case, "published", events=200)
+    assert measured["violations"] == ["wrong"] and running.violations == []

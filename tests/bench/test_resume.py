@@ -2,6 +2,9 @@
 nothing that is there, and says that it was interrupted."""
 
 import copy
+import importlib.machinery
+import importlib.util
+import io
 import json
 import os
 import pathlib
@@ -18,8 +21,10 @@ sys.path.insert(0, str(BENCH))
 
 import comparison
 import plan
+import progress
 import report
 import resume
+import servers
 
 FACTS = {
     "date": "2026-11-23T01:00:00+00:00", "commit": "abc1234", "tree_is_clean": True,
@@ -40,7 +45,7 @@ class Session:
     """What the report wants of one."""
 
     def __init__(self):
-        self.violations = []
+        self.violations, self.failed = [], []
         self.database_facts = self.lock_facts = self.stock_and_log_facts = None
 
 
@@ -371,3 +376,43 @@ def test_the_facts_of_a_result_are_not_changed_by_the_check(tmp_path):
     resume.check_same(journal.path, journal.state, facts, parameters)
     assert facts == FACTS and parameters == PARAMETERS
     assert json.loads(json.dumps(journal.state)) == journal.state
+
+
+# --- a server that fails under test ---------------------------------------------------------------
+
+
+class FailingSession(Session):
+    """Of three cases the second one's server fails."""
+
+    seconds = 1
+
+    def __init__(self, failing):
+        super().__init__()
+        self.failing = failing
+        self.asked = []
+
+    def begin_round(self):
+        pass
+
+    def measure(self, case):
+        self.asked.append(case.key)
+        if case.key == self.failing:
+            raise servers.ServerError("it ended with 1:\na log of many lines")
+        return {"requests_per_second": 1.0}
+
+
+def test_a_failure_is_one_of_its_measurement_and_is_not_tried_again(tmp_path):
+    loader = importlib.machinery.SourceFileLoader("bench_run", str(BENCH / "run"))
+    run = importlib.util.module_from_spec(importlib.util.spec_from_loader("bench_run", loader))
+    loader.exec_module(run)
+    cases = plan.make_cases(["one"])[:3]
+    session = FailingSession(cases[1].key)
+    journal = begin(tmp_path)
+    said = io.StringIO()
+    run.measure_rounds(session, cases, 2, progress.Progress(10, said), journal)
+    assert session.asked.count(cases[0].key) == session.asked.count(cases[2].key) == 2
+    assert session.asked.count(cases[1].key) == 1 and session.failed == [cases[1].key]
+    assert session.violations == [f"{cases[1].title}: a measurement failed: it ended with 1:"]
+    assert "a log of many lines" in said.getvalue()
+    assert journal.rounds[0]["measurements"][cases[1].key] is None
+    assert all(entry["complete"] for entry in journal.rounds)

@@ -24,11 +24,13 @@ sys.path.insert(0, str(TOP / "bench"))
 
 import facts
 import load
+import peers
 import plan
 import samples
 import servers
 import session
 import stampede
+import stampede_cases
 import subjects
 import summary
 import written_behind
@@ -112,6 +114,75 @@ def test_the_audit_allows_for_what_nobody_knows(rows, wrong):
                                 not_connected=5))
     violations = summary.audit_violations(audit_of(rows), 0, found["counts"], found["unknown"], 1)
     assert [text.split(":")[0] for text in violations] == ([wrong] if wrong else [])
+
+
+def test_cores_are_the_loads_and_costs_are_all():
+    found = measured(summary_of(status_202=1000), settled_cpu_seconds=5.0)
+    assert found["server_cpu_cores"] == pytest.approx(0.2, rel=1e-3)  # 2 s of 10
+    assert found["server_cpu_seconds_per_1000"] == 5
+
+
+def state_of(active=0, counts=None):
+    names = ("sent", "acknowledged", "failed", "rows")
+    return {"requestsActive": active, "async": dict(zip(names, counts)) if counts else None}
+
+
+class Overrun:
+    """A peer that does not come to an end in time."""
+
+    def __init__(self, state):
+        self.told, self.killed, self.waited = state, False, None
+
+    def state(self):
+        return self.told
+
+    def settles_within(self, seconds_max):
+        self.waited = seconds_max
+        return peers.unsettled(self.told, True)
+
+    def wait_until_settled(self):
+        raise servers.ServerError("it must settle")
+
+    def kill(self, _):
+        self.killed = True
+
+
+@pytest.mark.parametrize("state, abandoned, backlog", [
+    (state_of(), 0, 0), (state_of(200), 200, 0), (state_of(0, (90, 80, 10, 80)), 0, 0),
+    (state_of(3, (90, 80, 4, 60)), 3, 26),
+])
+def test_a_peer_that_is_known_to_oversell_is_not_waited_for(state, abandoned, backlog):
+    peer = Overrun(state)
+    stampede_cases.settle_peer(peer, subjects.PEERS["peer-lock-published"])
+    assert peer.waited == stampede_cases.PUBLISHED_SETTLE_S
+    assert stampede_cases.give_up(peer, None) == {"abandoned": abandoned, "backlog_left": backlog}
+    assert peer.killed is bool(abandoned or backlog)
+    with pytest.raises(servers.ServerError, match="it must settle"):
+        stampede_cases.settle_peer(peer, subjects.PEERS["peer-lock-fair"])
+
+
+@pytest.mark.parametrize("rows, abandoned, backlog, wrong", [
+    (100, 0, 0, None), (99, 0, 0, "lost"), (101, 0, 0, "phantom"),
+    (107, 7, 0, None), (108, 7, 0, "phantom"), (99, 7, 0, "lost"),
+    (60, 0, 40, None), (59, 0, 40, "lost"), (100, 0, 40, None),
+    (0, 0, 5000, None),  # more was left than was answered
+])
+def test_the_audit_allows_for_what_was_abandoned(rows, abandoned, backlog, wrong):
+    found = measured(summary_of(status_202=100, status_409=9))
+    found.update(audit=audit_of(rows), abandoned=abandoned, backlog_left=backlog)
+    violations = stampede_cases.violations_of_peer(found, 0)
+    assert [text.split(":")[0] for text in violations] == ([wrong] if wrong else [])
+
+
+def test_a_build_that_was_killed_is_no_k6(tmp_path, monkeypatch):
+    monkeypatch.setattr(stampede, "TOP", tmp_path)
+    monkeypatch.setattr(stampede.shutil, "which", lambda _: None)
+    for name in ("k6-new.ab12", "k6-1.8.1"):
+        path = tmp_path / ".cache" / name / "k6"
+        path.parent.mkdir(parents=True)
+        path.touch(0o755)
+        wanted = None if name.startswith("k6-new") else str(path)
+        assert stampede.find_k6() == wanted
 
 
 def test_nothing_granted_is_a_measurement_too():

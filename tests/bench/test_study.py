@@ -12,6 +12,7 @@ TOP = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TOP / "bench"), str(pathlib.Path(__file__).resolve().parent)]
 
 import figure_data
+import plan
 import readme_tables
 import study
 from made_up import made_up, numbers_in, numbers_of, written
@@ -37,9 +38,11 @@ def test_the_studys_numbers_are_the_published_ones(document):
     assert rows_of(load)["the study, after: Kafka"] == (
         "6,000", nothing, "0%", "27", "27", nothing, nothing, "20", "1", "0")
     assert rows_of(peers)["the study, before: a lock"] == (
-        "2,000 users", "100", nothing, "3,500", "3,700", nothing, nothing)
+        "2,000 users, 100 requests/s with 95% errors", nothing, nothing, "3,500", "3,700", nothing,
+        nothing)
     assert rows_of(peers)["the study, after: Kafka"] == (
-        "2,000 users", "6,000", nothing, "27", "27", nothing, nothing)
+        "2,000 users, 6,000 requests/s with 0% errors", nothing, nothing, "27", "27", nothing,
+        nothing)
     assert rows_of(deadlock)["the study, no control"] == (
         nothing, nothing, "about 80", "20", "not the 20 of the rows")
     assert rows_of(isolation)["the study, pessimistic"][1:3] == ("224", "low")
@@ -54,6 +57,9 @@ def test_ours_stand_beside_the_studys(document):
     assert rows_of(load)["Spring peer, lock, as published"][2] == "91.1%"
     assert rows_of(load)["embedded (SQLite) ⚠"]
     assert len(peers.rows) == 2 + 7 + 2
+    for row in peers.rows[2:]:  # a consumer's own rate is that of a backlog
+        assert (row[-1] != study.NOTHING) is (row[1] == plan.PEER_DRAIN_LOAD)
+    assert any("fair" in note for note in load.notes)
     assert rows_of(deadlock)["naive (oversells)"][2:] == (
         "78", rows_of(deadlock)["naive (oversells)"][0], "5")
     beside = {(row[0], row[1]): row[2:] for row in isolation.rows}

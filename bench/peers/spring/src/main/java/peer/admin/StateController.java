@@ -15,7 +15,8 @@ import peer.async.Progress;
 @RestController
 class StateController {
     /**
-     * @param requestsActive those that have a thread of the first port, not of the admin port
+     * @param requestsActive those that have a thread of the first port or wait for one; none of the
+     *                       admin port
      * @param threads        of all kinds
      * @param async          null on the other path
      */
@@ -47,6 +48,6 @@ class StateController {
     private int requestsActive() {
         var server = (TomcatWebServer) context.getWebServer();
         var handler = server.getTomcat().getConnector().getProtocolHandler();
-        return ((ThreadPoolExecutor) handler.getExecutor()).getActiveCount();
+        return ((ThreadPoolExecutor) handler.getExecutor()).getSubmittedCount();
     }
 }
