@@ -26,10 +26,10 @@ class Rule:
 
 def goal(scenario, ratio):
     """Goals are of the hot concert; ten are shown beside it."""
-    return {"": ratio} if scenario == "hot" else {}
+    return {"": ratio} if scenario == "one" else {}
 
 
-STORE_RULES = tuple(rule for scenario in ("hot", "ten") for rule in (
+STORE_RULES = tuple(rule for scenario in plan.STORES for rule in (
     Rule(scenario, "grouped", "pessimistic-statements", at_least=goal(scenario, 10)),
     Rule(scenario, "grouped", "pessimistic-statements", "p99_ms", at_most=goal(scenario, 1)),
     Rule(scenario, "pessimistic-procedure", "pessimistic-statements",
@@ -51,11 +51,22 @@ ASYNC_RULES = (
     Rule(plan.ASYNC, "async", "async-single"),
     Rule(plan.ASYNC, "async", "async-single", "server_cpu_seconds_per_1000"),
 )
-# Shown below async's table.
-ASYNC_SCALE = ("For scale, as it is known of a Go server of the same flow on such a machine: "
-               "14,700/s at 64 connections (p50 3.9 ms, p99 13.5 ms, 0.056 CPU seconds per 1,000), "
-               "22,200/s at 512 (p99 40 ms, 0.042); it drains 100,000 rows/s.")
-RULES = STORE_RULES + LOCK_RULES + ASYNC_RULES + (
+LOCK_PATH, ASYNC_PATH = plan.PEER_LOADS
+PEER_RULES = (
+    Rule(plan.PEERS, "grouped", "peer-lock-fair", at_least={LOCK_PATH: 20}),
+    Rule(plan.PEERS, "grouped", "peer-lock-fair", "server_cpu_seconds_per_1000"),
+    Rule(plan.PEERS, "redlock-n1", "peer-lock-fair"),
+    Rule(plan.PEERS, "redlock-n1", "peer-lock-published"),
+    *(rule for peer in ("peer-async-fair", "peer-async-published") for rule in (
+        Rule(plan.PEERS, "async", peer, at_least={ASYNC_PATH: 8}),
+        Rule(plan.PEERS, "async", peer, "p99_ms", at_most={ASYNC_PATH: 1}),
+        Rule(plan.PEERS, "async", peer, "server_cpu_seconds_per_1000",
+             at_most={ASYNC_PATH: 1 / 25}),
+        Rule(plan.PEERS, "async", peer, "rows_per_second",
+             at_least={plan.PEER_DRAIN_LOAD: 50}),
+    )),
+)
+RULES = STORE_RULES + PEER_RULES + LOCK_RULES + ASYNC_RULES + (
     Rule("http", "resvd", "nginx", at_least={
         "64 connections": 1.0, "512 connections": 1.2, "64 connections, 16 deep": 5.0}),
     Rule("http", "resvd", "nginx-auto"),
@@ -126,6 +137,6 @@ class LoopRule:
 LOOP_RULES = (
     LoopRule("embedded", "resvd", "sqlite", "1 row a transaction"),
     LoopRule("embedded", "resvd", "sqlite", "batches as at {load}"),
-    LoopRule("hot", "pessimistic-statements", "mariadb", "text a statement, 1 row a transaction"),
-    LoopRule("hot", "grouped", "mariadb", "one text, 1 row a transaction"),
+    LoopRule("one", "pessimistic-statements", "mariadb", "text a statement, 1 row a transaction"),
+    LoopRule("one", "grouped", "mariadb", "one text, 1 row a transaction"),
 )

@@ -8,9 +8,15 @@ import summary
 SUMMARIZED = {
     name: (name,) for name in (
         "requests_per_second", "p50_ms", "p95_ms", "p99_ms", "server_cpu_seconds_per_1000",
-        "server_cpu_cores", "generator_busy", "rows_per_second", "transactions_per_second",
+        "server_cpu_cores", "generator_busy", "memory_mib", "rows_per_second", "transactions_per_second",
         "rows_per_transaction", "cpu_seconds_per_1000", "victims_failed", "victims_slowest_ms",
-        "hot_granted", "events", "seconds", "raw_rows_per_second", "of_raw")
+        "hot_granted", "events", "seconds", "raw_rows_per_second", "of_raw",
+        "p999_ms", "max_ms", "planned_per_second", "answered_per_second", "sold_out_per_second",
+        "refused_per_second", "accepted_p50_ms", "accepted_p99_ms", "unanswered", "held",
+        "generator_late_p99_ms", "error_rate", "granted_per_second", "cpu_cores_mean",
+        "cpu_cores_max", "memory_mib_max", "connections_active_max", "connections_pending_max",
+        "threads_max", "planned", "accepted", "sold_out", "unsent",
+        "lower_bounds", "abandoned", "backlog_left", "succeeded", "failed", "deadlocks", "rows", "seats_sold")
 } | {
     "batch_rows": ("batch", "mean"),
     "commit_ms": ("batch", "commit_ms"),
@@ -25,7 +31,7 @@ SUMMARIZED = {
     f"row_{name}": ("behind", "row", name) for name in ("p50_ms", "p95_ms", "p99_ms")
 } | {
     f"{name}_seconds_per_1000": ("behind", "cpu_seconds_per_1000", name)
-    for name in ("resvd", "mariadbd", "redis", "kafka", "wrk")
+    for name in ("resvd", "peer", "mariadbd", "redis", "kafka", "wrk")
 } | {
     f"redis_{name}": ("redis", name) for name in (
         "cpu_seconds_per_1000", "commands_per_reservation")
@@ -121,7 +127,7 @@ def make(facts, warnings, parameters, ceilings, rounds, cases, violations):
                 if any(entry["measurements"].get(case.key) for entry in rounds)]
     summaries = {case.key: summarize_case(rounds, case) for case in measured}
     return {
-        "schema": 3,
+        "schema": 4,
         "facts": facts,
         "warnings": warnings,
         "parameters": parameters,
@@ -148,9 +154,11 @@ def mark_limited(measurement, ceiling, limit=0.8):
 
 
 def ceiling_of(ceilings, case):
-    """What wrk can reach under the case's load; None where that was not measured."""
-    for entry in ceilings:
-        if (entry["connections"], entry["depth"]) == (case.connections, case.depth):
+    """What wrk can reach under the case's load; None where that was not measured, or wrk is not the
+    load."""
+    for entry in ceilings if plan.uses_wrk(case) else ():
+        if entry.get("generator", "wrk") == "wrk" and (
+                entry["connections"], entry["depth"]) == (case.connections, case.depth):
             return entry["generator_ceiling"]
     return None
 
@@ -159,7 +167,7 @@ def ceiling_loads(cases):
     """(connections, depth) of all cases with a load generator, each once, in order."""
     found = []
     for case in cases:
-        if case.connections and case.scenario not in plan.LOOPS:
+        if plan.uses_wrk(case):
             load = (case.connections, case.depth)
             if load not in found:
                 found.append(load)

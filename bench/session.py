@@ -4,19 +4,26 @@ import json
 import os
 import pathlib
 import shutil
+import sqlite3
 import subprocess
 import tempfile
+from contextlib import closing
 
 import database as database_of
+import deadlock
 import isolation
 import load
 import lock_nodes as lock_nodes_of
+import open_cases
+import peer_cases
 import plan
 import servers
+import stampede_cases
 import stock_and_log as stock_and_log_of
 import subjects as subjects_of
 import summary
 import written_behind
+from services.process import resident_bytes  # servers has made the folder known
 
 CAPACITY = 1_000_000_000
 LOOP_CACHE_BYTES = 67108864  # embedded's defaults, see --print-default-config
@@ -37,6 +44,10 @@ class Session:
         self.template = None
         self.violations = []
         self.batch_rows = {}  # connections: rows a transaction in this round
+        self.rates_held = {}  # (scenario, subject): {rate: whether it was held in this round}
+        self.stampede_ceiling = None  # what k6 reaches at all, where it was measured
+        self.open_loop_ceiling = None  # the same of the open loop
+        self.failed = []  # keys of cases that could not be measured: they are not tried again
         self.opened_database = None
         self.database_facts = None  # of the MariaDB that was used, for the report
         self.lock_nodes = lock_nodes_of.LockNodes(self.folder / "redis")
@@ -54,6 +65,21 @@ class Session:
         self.lock_nodes.close()
         self.stock_and_log.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def begin_round(self):
+        """What is known of a round is not of the next."""
+        self.batch_rows.clear()
+        self.rates_held.clear()
+        self.stock_and_log.begin_round()
+
+    def remember(self, case, measurement):
+        """What a measurement from before an interruption says about others of its round."""
+        if case.scenario == "embedded" and case.subject == "resvd" and measurement:
+            self.batch_rows[case.connections] = measurement["batch"]["mean"]
+        if case.scenario == plan.HOT and measurement:
+            held = self.rates_held.setdefault((case.scenario, case.subject), {})
+            if "skipped" not in measurement:
+                held[case.rate] = measurement["held"]
 
     def new_folder(self, name):
         path = self.folder / name
@@ -132,17 +158,21 @@ class Session:
         server = servers.Resvd(self.tools["resvd"], folder, subject.strategy, options,
                                subject.flags)
         try:
-            server.admin_json("POST", "/admin/reset", {
-                "concerts": concerts, "capacity": capacity,
-                "members": plan.MEMBER_FIRST + plan.MEMBER_COUNT - 1})
+            self.reset(server, concerts, capacity)
         except BaseException:
             server.stop()
             raise
         return server
 
+    def reset(self, server, concerts, capacity):
+        """That many concerts and all members, and nothing sold."""
+        server.admin_json("POST", "/admin/reset", {
+            "concerts": concerts, "capacity": capacity,
+            "members": plan.MEMBER_FIRST + plan.MEMBER_COUNT - 1})
+
     def warm_up_seconds(self, subject):
         """A broker that has just been started is slow until its code is compiled."""
-        fresh = subject.writes_behind and self.stock_and_log.taken == 1
+        fresh = subject.writes_behind and self.stock_and_log.fresh
         return plan.WARM_UP_SECONDS + (plan.BROKER_WARM_UP_SECONDS if fresh else 0)
 
     def measure_strategy(self, case, subject):
@@ -151,16 +181,17 @@ class Session:
         server = self.start_strategy(subject, folder, case.concerts)
         store = self.database() if "mariadb" in subject.services else None
         try:
-            self.load_on(server, case, self.warm_up_seconds(subject))
-            server.wait_until_idle()
-            if subject.writes_behind:
-                self.stock_and_log.wait_until_settled()
-            rows_before = sum(c["live"] for c in
-                              server.admin_json("GET", "/admin/audit")["concerts"])
+            counts = self.load_on(server, case, self.warm_up_seconds(subject))[0]
+            warm_up = {"counts": counts, "unknown": case.connections
+                       + written_behind.answers_of_500({}, server.metrics())}
+            warm_up["violations"] = self.audit(server, store, case, subject, 0, warm_up)
+            rows_before = sum(c["live"] for c in warm_up["audit"]["concerts"])
             metrics_before = server.metrics()
             result = self.measure_on(store, server, case)
+            result["memory_mib"] = resident_bytes(server.process.pid) / (1 << 20)
             result["batch"] = batch_sizes(metrics_before, server.metrics(), subject)
-            result["violations"] = self.audit(server, store, case, subject, rows_before, result)
+            result["violations"] = warm_up["violations"] + self.audit(
+                server, store, case, subject, rows_before, result)
         finally:
             server.stop()
             shutil.rmtree(folder, ignore_errors=True)
@@ -201,6 +232,25 @@ class Session:
             shutil.rmtree(folder, ignore_errors=True)
         return result
 
+    def measure_deadlock(self, case):
+        """A hundred at once for a hundred seats; then the audit."""
+        folder = self.new_folder("store")
+        subject = subjects_of.BY_NAME[case.subject]
+        server = self.start_strategy(subject, folder, capacity=deadlock.CAPACITY,
+                                     further=deadlock.resvd_options(subject.services).items())
+        store = self.database()
+        try:
+            before = store.counters()
+            statuses, seconds = deadlock.run(server.port)
+            server.wait_until_idle()
+            deadlocks = deadlock.deadlocks_between(before, store.counters())
+            result = deadlock.measurement(statuses, seconds, deadlocks, store.audit())
+            result["violations"] = self.audit(server, store, case, subject, 0, result)
+        finally:
+            server.stop()
+            shutil.rmtree(folder, ignore_errors=True)
+        return result
+
     def measure_async(self, case):
         if case.subject == "nginx":
             return self.measure_load(self.standing("nginx"), case)
@@ -225,8 +275,12 @@ class Session:
         result["audit"] = server.admin_json("GET", "/admin/audit")
         violations = summary.audit_violations(
             result["audit"], rows_before, result["counts"], under_way, case.depth)
+        found = None
         if store is not None:
             found = store.audit()
+        elif subject.strategy == "embedded":
+            found = database_of.audit_of_rows(sqlite_rows(server.folder / "resvd.db"))
+        if found is not None:
             violations += [f"the tables: {text}" for text in summary.audit_violations(
                 found, rows_before, result["counts"], under_way, case.depth)]
             violations += summary.audit_differences(result["audit"], found)
@@ -287,8 +341,16 @@ class Session:
         """The case's measurement, or None where it cannot be taken in this round."""
         if case.scenario in plan.SALES:
             return self.measure_strategy(case, subjects_of.BY_NAME[case.subject])
+        if case.scenario in plan.OPEN_LOOPS:
+            return open_cases.measure(self, case)
+        if case.scenario == plan.STAMPEDE:
+            return stampede_cases.measure(self, case)
+        if case.scenario == plan.PEERS:
+            return peer_cases.measure(self, case)
         if case.scenario == plan.ISOLATION:
             return self.measure_isolation(case)
+        if case.scenario == plan.DEADLOCK:
+            return self.measure_deadlock(case)
         if case.scenario == plan.ASYNC:
             return self.measure_async(case)
         if case.scenario == plan.DRAIN:
@@ -300,6 +362,16 @@ class Session:
         if case.scenario == "mariadb":
             return self.measure_database_loop(case)
         return self.measure_loop(case)
+
+
+def sqlite_rows(file):
+    """(id, capacity, sold, live) of each concert, from embedded's file."""
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=30)) as connection:
+        return connection.execute(
+            "SELECT c.id, c.capacity, c.sold, "
+            "(SELECT COALESCE(SUM(r.quantity), 0) FROM reservations r "
+            f"WHERE r.concert_id = c.id AND r.status IN {database_of.LIVE_STATUSES}) "
+            "FROM concerts c ORDER BY c.id").fetchall()
 
 
 def rates_of(result):

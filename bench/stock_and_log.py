@@ -1,7 +1,8 @@
 """The Redis node with the stock and the Kafka broker of a run, for strategies that have them: real
 servers, and a part of them for each measurement that nobody has used before.
 
-They are started when a case needs them first and are idle while others are measured.
+They are started when a case needs them first and are idle while others are measured. Each round has
+a broker of its own: one that keeps the topics of all rounds is another one in the last.
 """
 
 import pathlib
@@ -39,6 +40,7 @@ class StockAndLog:
         self.kafka = services.Kafka(folder / "kafka", heap_mb=HEAP_MB, options=BROKER)
         self.started = []
         self.taken = 0  # how often: the number of topics and group
+        self.fresh = False  # the broker was started for the measurement that is under way
         self.concerts = 0
 
     def close(self):
@@ -47,8 +49,16 @@ class StockAndLog:
             server.wipe()
         self.started = []
 
+    def begin_round(self):
+        """The next one who takes it has a new broker."""
+        if self.kafka in self.started:
+            self.started.remove(self.kafka)
+            self.kafka.kill()
+            self.kafka.wipe()
+
     def take(self, concerts):
         """Both run, Redis is empty, and topics and group are new."""
+        self.fresh = self.kafka not in self.started
         for server in (self.redis, self.kafka):
             if server not in self.started:
                 server.folder.parent.mkdir(exist_ok=True)

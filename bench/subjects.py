@@ -58,6 +58,35 @@ ALL = (
 BY_NAME = {subject.name: subject for subject in ALL}
 
 
+@dataclass(frozen=True)
+class Peer:
+    """The Spring Boot application of bench/peers, on one path in one setting."""
+
+    name: str
+    path: str  # "lock" or "async"
+    setting: str  # "published" or "fair": see bench/peers.py
+    title: str
+    services: tuple = ("mariadb", "redis", "kafka")
+    writes_behind: bool = False
+    oversells: bool = False  # known to lose or double sales: shown, does not fail the run
+
+
+PEERS = {peer.name: peer for peer in (
+    Peer("peer-lock-published", "lock", "published", "Spring peer, lock, as published",
+         services=("mariadb", "redis"), oversells=True),
+    Peer("peer-lock-fair", "lock", "fair", "Spring peer, lock, fair",
+         services=("mariadb", "redis")),
+    Peer("peer-async-published", "async", "published", "Spring peer, Kafka, as published",
+         writes_behind=True, oversells=True),
+    Peer("peer-async-fair", "async", "fair", "Spring peer, Kafka, fair", writes_behind=True),
+)}
+
+
+def find(name):
+    """A subject or a peer by its name."""
+    return BY_NAME.get(name) or PEERS[name]
+
+
 class UnknownStrategy(Exception):
     """Its text is for the reader as it stands."""
 

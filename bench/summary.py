@@ -22,6 +22,7 @@ def spread(values):
         return None
     return {
         "median": quantile(known, 0.5),
+        "mean": sum(known) / len(known),
         "lower_quartile": quantile(known, 0.25),
         "upper_quartile": quantile(known, 0.75),
         "min": min(known),

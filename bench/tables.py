@@ -1,25 +1,18 @@
 """The report for people: Markdown tables of the document that report.py makes."""
 
-import goals
 import isolation
 import plan
+import study
 import subjects as subjects_of
-
-NAMES = {
-    ("http", "resvd"): "resvd (answers at once)",
-    ("http", "nginx"): "nginx, 1 worker",
-    ("http", "nginx-auto"): "nginx, a worker a core",
-    ("embedded", "resvd"): "resvd embedded",
-    ("embedded", "resvd-single"): "resvd, one transaction a request",
-    ("embedded", "nginx"): "nginx, 1 worker (stores nothing)",
-    (plan.ASYNC, "nginx"): "nginx, 1 worker (stores nothing)",
-}
+import tables_load
+from cells import median_of, number, range_of, table
+from figure_data import title_of
 
 FIELDS = {"requests_per_second": "rates", "p99_ms": "p99",
-          "server_cpu_seconds_per_1000": "CPU of resvd"}
+          "server_cpu_seconds_per_1000": "the server's CPU", "rows_per_second": "rows/s"}
 
 STORE_TITLES = {
-    "hot": "One hot concert, durable 201s", "ten": "10 concerts, durable 201s",
+    "one": "One hot concert at full load, durable 201s", "ten": "10 concerts at full load, durable 201s",
     plan.LOCKS: "The row lock and the lock in Redis, durable 201s",
 }
 BOUND_FIELDS = {
@@ -28,36 +21,6 @@ BOUND_FIELDS = {
     "resvd_share": "resvd's part of all CPU", "rows_per_second": "rows/s",
     "of_raw": "rows/s : those of the raw INSERT",
 }
-
-
-def title_of(scenario, subject):
-    if (scenario, subject) in NAMES:
-        return NAMES[scenario, subject]
-    return subjects_of.BY_NAME[subject].title
-
-
-def number(value, digits=None):
-    if value is None:
-        return "–"
-    if digits is None:
-        digits = 0 if abs(value) >= 100 else 2
-    return f"{value:,.{digits}f}"
-
-
-def median_of(found, field, digits=None):
-    return number(found[field]["median"], digits) if field in found else "–"
-
-
-def range_of(spread, digits=None):
-    return (f"{number(spread['lower_quartile'], digits)}–{number(spread['upper_quartile'], digits)}"
-            f" ({number(spread['min'], digits)}–{number(spread['max'], digits)})")
-
-
-def table(header, rows):
-    lines = ["| " + " | ".join(header) + " |"]
-    lines.append("|" + "|".join(" --- " if i == 0 else " ---: " for i in range(len(header))) + "|")
-    lines += ["| " + " | ".join(row) + " |" for row in rows]
-    return lines + [""]
 
 
 def server_rows(document, scenario, cases):
@@ -173,7 +136,7 @@ def async_section(document, cases):
         ["strategy, load", "accepted/s", "quartiles (min–max)", "p50 ms", "p95 ms", "p99 ms",
          "row p50 ms", "row p99 ms", "reservations a call", "rows a transaction", "resvd CPU s",
          "mariadbd CPU s", "Redis CPU s", "Kafka CPU s", "wrk CPU s", "share", "left",
-         "gone after s", "wrk busy", "refused", "broken"], rows) + [goals.ASYNC_SCALE, ""]
+         "gone after s", "wrk busy", "refused", "broken"], rows)
 
 
 def drain_rows(document, cases):
@@ -257,7 +220,8 @@ def loop_section(document, title, scenario, cases):
 
 
 def name_of(key):
-    scenario, load, subject = key.split("/")
+    scenario, rest = key.split("/", 1)
+    load, subject = rest.rsplit("/", 1)  # a load may have one of its own: 500/s
     if scenario in plan.LOOPS:
         return f"raw loop, {load}"
     name = f"{title_of(scenario, subject)}, {load}"
@@ -271,10 +235,16 @@ def goal_text(entry):
     return f"{entry['goal_is']} {entry['goal']}: {'reached' if entry['goal_reached'] else 'MISSED'}"
 
 
+def ratio_digits(entry):
+    """A hundredth is two digits of nothing."""
+    return 4 if entry["ratio"]["median"] < 0.1 else 2
+
+
 def comparison_section(document):
     rows = [[f"{name_of(entry['case'])} : {name_of(entry['to'])}",
              FIELDS[entry["field"]],
-             number(entry["ratio"]["median"]), range_of(entry["ratio"], 2),
+             number(entry["ratio"]["median"], ratio_digits(entry)),
+             range_of(entry["ratio"], ratio_digits(entry)),
              "overlap: no ranking" if entry["spreads_overlap"] else "apart", goal_text(entry)]
             for entry in document["comparisons"]]
     if not rows:
@@ -358,25 +328,41 @@ def facts_section(document):
     return table(["what", "value"], [[name, text.replace("|", "/")] for name, text in rows])
 
 
+OTHER_CEILINGS = [
+    "k6 under the stampede's stages against an nginx that only answers, while all users are there; "
+    "the open loop at", "twice its highest rate against the fixed answers. Both share the cores "
+    "with what they measure.", ""]
+
+
+def is_wrk(entry):
+    return entry.get("generator", "wrk") == "wrk"
+
+
 def ceiling_section(document):
+    ceilings = document["generator_ceilings"]
     rows = [[entry["load"], number(entry["requests_per_second"], 0),
              number(entry["generator_busy"]), number(entry["generator_ceiling"], 0)]
-            for entry in document["generator_ceilings"]]
-    if not rows:
+            for entry in ceilings if is_wrk(entry)]
+    others = [[entry["load"], number(entry["generator_ceiling"], 0),
+               number(entry["generator_busy"])] for entry in ceilings if not is_wrk(entry)]
+    if not rows and not others:
         return []
     header = ["load", "cheapest server /s", "wrk busy", "wrk's ceiling /s"]
     return ["## The load generator's own ceiling", "",
             "wrk against one loop that gives fixed answers without looking at requests: no server "
             "of one loop can", "be quicker here. wrk's ceiling is what it would reach if it were "
             "busy all the time. ⚠ below marks", "results within 80% of it, or with wrk over 80% "
-            "busy: there wrk, not the server, may be the limit.", ""] + table(header, rows)
+            "busy: there wrk, not the server, may be the limit.", "",
+            *(table(header, rows) if rows else []),
+            *(OTHER_CEILINGS + table(["load", "reached /s", "of its cores busy"], others)
+              if others else [])]
 
 
 def known_violations(document):
     """Strategies that are known to oversell do not fail the run, but are not passed over."""
     found = sorted({subject.title for entry in document["rounds"]
                     for key, measured in entry["measurements"].items()
-                    for subject in subjects_of.ALL
+                    for subject in (*subjects_of.ALL, *subjects_of.PEERS.values())
                     if subject.oversells and key.endswith("/" + subject.name)
                     and (measured or {}).get("violations")})
     return f"; but {', '.join(found)}: see its violations in the JSON." if found else "."
@@ -395,6 +381,9 @@ def markdown(document, cases):
     lines += ceiling_section(document)
     for scenario in plan.SALES:
         lines += store_section(document, scenario, cases)
+    lines += tables_load.open_sections(document)
+    lines += study.markdown(document)
+    lines += tables_load.peer_sections(document)
     lines += isolation_section(document, cases)
     lines += async_section(document, cases)
     lines += drain_section(document, cases)
@@ -408,8 +397,10 @@ def markdown(document, cases):
                           "mariadb", cases)
     lines += comparison_section(document)
     lines += bound_section(document)
-    lines += ["Rates, latencies and CPU are medians of the rounds. The load is a closed loop: each "
-              "connection waits", "for its answers before it asks again, so latencies are those at "
-              "full load, as wrk reports them", "(with its own correction); with pipelining wrk's "
-              "are of no use and left out."]
+    lines += ["Rates, latencies and CPU are medians of the rounds. Where wrk is the load it is a "
+              "closed loop: each connection", "waits for its answers before it asks again, so "
+              "latencies are those at full load, as wrk reports them", "(with its own correction); "
+              "with pipelining wrk's are of no use and left out. Those of the open loops count",
+              "from the moment in which a request was planned, so that a stall delays all that "
+              "was due meanwhile."]
     return "\n".join(lines) + "\n"

@@ -5,6 +5,7 @@ All CPU is counted until nothing is pending, so that no row's work is left out; 
 are all there before it is.
 """
 
+import dataclasses
 import http.client
 import json
 import shutil
@@ -169,21 +170,51 @@ def open_gates(server, concerts):
         connection.close()
 
 
+@dataclasses.dataclass
+class Answers:
+    """What a backlog's clients were told, over all runs of wrk that made it."""
+
+    accepted: int = 0
+    unknown: int = 0  # cut off at a run's end, or by a broken connection: each may be an event
+
+    def add(self, case, counts):
+        """Of one run."""
+        least, most = summary.row_bounds(
+            load.accepted(counts), case.connections, case.depth,
+            sum(counts[name] for name in ("read", "write", "connect", "timeout")))
+        self.accepted += least
+        self.unknown += most - least
+
+    def violations(self, events):
+        """Who was told that it is accepted has an event."""
+        if events < self.accepted:
+            return [f"lost: {self.accepted} reservations were answered but {events} events are "
+                    "there"]
+        if events > self.accepted + self.unknown:
+            return [f"phantom: {events} events are there but at most "
+                    f"{self.accepted + self.unknown} can have been made"]
+        return []
+
+
 def fill(session, case, options, wanted):
-    """So many reservations are accepted, and no consumer writes them."""
+    """So many reservations are accepted, and no consumer writes them; what the clients were told."""
     stack = session.stock_and_log
     subject = subjects_of.BY_NAME[case.subject]
     api = servers.Resvd(session.tools["resvd"], session.new_folder("api"), subject.strategy,
                         {**options, "server.role": "api"})
     shape = plan.Case("fill", case.subject, "", plan.FILL_CONNECTIONS, concerts=case.concerts)
     give_up = time.monotonic() + WAIT_S
+    answers = Answers()
     try:
         while stack.seats_pending() < wanted:
             if time.monotonic() > give_up:
                 raise servers.ServerError(f"{stack.seats_pending()} of {wanted} events were made")
-            session.load_on(api, shape, 1)
+            before = api.metrics()
+            answers.add(shape, session.load_on(api, shape, 1)[0])
+            answers.unknown += answers_of_500(before, api.metrics())
     finally:
         api.stop()  # all that was accepted is in the log
+    return answers
 
 
 def drain(session, store, case, options):
@@ -222,17 +253,21 @@ def drain(session, store, case, options):
     }
 
 
-def drain_violations(audit, tables, wanted):
-    """Each accepted reservation has its row, and no other is there."""
-    violations = summary.audit_differences(audit, tables)
-    for found, name in ((audit, "the audit"), (tables, "the tables")):
-        if not found.get("consistent"):
-            violations.append(f"{name}: the store is not consistent")
-        rows = sum(entry["live"] for entry in found["concerts"])
-        if rows != wanted:
-            violations.append(f"{name}: {wanted} reservations were accepted but {rows} rows are "
-                              "there")
+def row_violations(found, name, wanted):
+    """Each event has its row, and no other is there."""
+    violations = []
+    if not found.get("consistent"):
+        violations.append(f"{name}: the store is not consistent")
+    rows = sum(entry["live"] for entry in found["concerts"])
+    if rows != wanted:
+        violations.append(f"{name}: {wanted} reservations were accepted but {rows} rows are there")
     return violations
+
+
+def drain_violations(audit, tables, wanted):
+    """The same of both, which say the same."""
+    return (summary.audit_differences(audit, tables) + row_violations(audit, "the audit", wanted)
+            + row_violations(tables, "the tables", wanted))
 
 
 def measure_drain(session, case):
@@ -250,8 +285,9 @@ def measure_drain(session, case):
         server.stop()
     options = {**store.resvd_options(), **session.stock_and_log.resvd_options(), **partitions,
                **dict(subject.options)}
-    fill(session, case, options, plan.drain_events(session.seconds))
+    answers = fill(session, case, options, plan.drain_events(session.seconds))
     result = drain(session, store, case, options)
+    result["violations"] += answers.violations(result["events"])
     session.violations += [f"{case.title}: {text}" for text in result["violations"]]
     shutil.rmtree(folder, ignore_errors=True)
     if session.tools["mariadb_loop"] and result["rows_per_second"]:

@@ -374,15 +374,15 @@ def test_strategies_that_the_binary_lacks_are_left_out():
 
 def test_every_strategy_meets_the_same_loads():
     chosen = subjects.select(["pessimistic", "grouped"])
-    cases = plan.make_cases(["ten", "hot"], chosen)
-    assert [case.scenario for case in cases] == ["hot"] * 6 + ["ten"] * 6
+    cases = plan.make_cases(["ten", "one"], chosen)
+    assert [case.scenario for case in cases] == ["one"] * 6 + ["ten"] * 6
     assert {(case.connections, case.concerts) for case in cases} == {
         (64, 1), (512, 1), (64, 10), (512, 10)}
     # Those that are compared stand together.
     assert [case.subject for case in cases[:3]] == [subject.name for subject in chosen]
     assert plan.services_of(cases[0]) == ("mariadb",)
     assert not any(map(plan.services_of, plan.make_cases(
-        ["hot", "http", "sqlite"], subjects.select(["embedded"]))))
+        ["one", "http", "sqlite"], subjects.select(["embedded"]))))
 
 
 def test_locks_are_compared_under_the_same_load():
@@ -406,14 +406,13 @@ def test_locks_are_compared_under_the_same_load():
 
 def test_locks_that_the_binary_lacks_are_left_out():
     chosen = subjects.select(["grouped"])
-    needed = plan.subjects_of_scenarios(["hot", "redlock"], chosen)
-    assert [subject.name for subject in needed] == ["grouped", *plan.LOCK_SUBJECTS]
-    assert plan.subjects_of_scenarios(["ten"], chosen) == list(chosen)
-    assert plan.subjects_of_scenarios(["http"], chosen) == []
-    there, missing = subjects.split_by_binary(
-        plan.subjects_of_scenarios(["isolation"], chosen), {"pessimistic"})
+    assert plan.names_of_scenarios(["one", "redlock"], chosen) == ["grouped", *plan.LOCK_SUBJECTS]
+    assert plan.names_of_scenarios(["ten"], chosen) == ["grouped"]
+    assert plan.names_of_scenarios(["http"], chosen) == []
+    needed = [subjects.BY_NAME[name] for name in plan.names_of_scenarios(["redlock"], chosen)]
+    there, missing = subjects.split_by_binary(needed, {"pessimistic"})
     assert missing == ["redlock-n1", "redlock-n3", "redlock-n1-handoff16"]
-    cases = plan.make_cases(["redlock"], [], lock_subjects=there)
+    cases = plan.make_cases(["redlock"], [], there={subject.name for subject in there})
     assert {case.subject for case in cases} == {"pessimistic-statements"}
 
 
@@ -469,8 +468,8 @@ def test_compare_says_when_spreads_overlap():
 
 
 def test_a_goal_can_be_a_most():
-    ours = plan.Case("hot", "grouped", "64 connections", 64)
-    theirs = plan.Case("hot", "pessimistic-statements", "64 connections", 64)
+    ours = plan.Case("one", "grouped", "64 connections", 64)
+    theirs = plan.Case("one", "pessimistic-statements", "64 connections", 64)
     rounds = [{"measurements": {ours.key: {"p99_ms": mine}, theirs.key: {"p99_ms": other}}}
               for mine, other in ((8, 80), (9, 90), (50, 100))]
     found = report.compare(rounds, ours, theirs, "p99_ms", at_most=1)
@@ -558,7 +557,7 @@ def test_duration_text(seconds, text):
 
 def make_store_document():
     chosen = subjects.select(["pessimistic-statements", "grouped", "naive"])
-    cases = plan.make_cases(["hot"], chosen)
+    cases = plan.make_cases(["one"], chosen)
     rounds = []
     for _ in range(2):
         measurements = {}
@@ -569,7 +568,7 @@ def make_store_document():
                 {"commits": 0, "syncs": 0}, {"commits": 360, "syncs": 90}, 0.2, 360, 2.0)
             one["violations"] = ["lost: 3"] if case.subject == "naive" else []
             measurements[case.key] = one
-        measurements["hot/64 connections/grouped"]["batch"] = {"mean": 31.5}
+        measurements["one/64 connections/grouped"]["batch"] = {"mean": 31.5}
         rounds.append({"number": 1, "load_average": (0, 0, 0), "measurements": measurements})
     document, _ = make_document([])
     variables = {"version": "10.11.6-MariaDB", "innodb_flush_log_at_trx_commit": "1"}

@@ -36,7 +36,7 @@ def measuring(tmp_path):
     opened.close()
 
 
-def case_of(name, scenario="hot", connections=64):
+def case_of(name, scenario="one", connections=64):
     subject = subjects.BY_NAME[name]
     if subject.strategy not in COMPILED_IN:
         pytest.skip(f"{subject.strategy} is not in this build")
