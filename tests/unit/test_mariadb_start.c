@@ -146,9 +146,12 @@ static void test_tls_sessions_are_lost_like_others(void **state)
     database_give_back(get_session(DATABASE_SALES));
 }
 
-static void test_ed25519(void **state)
+/* Debian has the plugin in a package that starts a server of its own: not every machine has it. */
+static void test_ed25519_where_the_server_has_that_plugin(void **state)
 {
     (void)state;
+    if (server("sql SELECT LOAD_FILE(CONCAT(@@plugin_dir, 'auth_ed25519.so')) IS NOT NULL") == 0)
+        skip();
     server("sql INSTALL SONAME 'auth_ed25519'");
     server("sql CREATE OR REPLACE USER starter@'127.0.0.1' IDENTIFIED VIA ed25519 USING "
            "PASSWORD('hunter2secret'); GRANT ALL ON resvd.* TO starter@'127.0.0.1'");
@@ -364,7 +367,7 @@ int main(void)
         TEST(test_host_by_name),
         TEST(test_tls_modes),
         TEST(test_tls_sessions_are_lost_like_others),
-        TEST(test_ed25519),
+        TEST(test_ed25519_where_the_server_has_that_plugin),
         TEST(test_which_servers_are_too_old),
         TEST(test_warns_of_what_may_lose_a_sale),
         TEST(test_packet_too_small_for_a_group),
