@@ -31,7 +31,8 @@
 #include "server/server_metrics.h"
 #include "server/systemd.h"
 
-#define DRAIN_LAST_MS 2000
+#define DRAIN_LAST_MS    2000
+#define DRAIN_ANSWERS_MS 1000 /* of these: the strategy has given up, and answers */
 
 enum stage { OPENING, STARTING, SERVING, DRAINING, CLOSING_STRATEGY, CLOSING };
 
@@ -134,13 +135,24 @@ static void strategy_is_drained(void *data)
     close_strategy(server);
 }
 
+static void drain_hangs(struct resv_timer *timer)
+{
+    (void)timer;
+    log_event(RESV_LOG_ERROR, "the strategy does not end, exit at once", NULL);
+    _exit(EXIT_CODE_FAILURE);
+}
+
 static void operations_are_done(void *data)
 {
     struct server *server = data;
     if (server->stage != DRAINING || server->strategy_drains)
         return;
     server->strategy_drains = true;
-    uint64_t deadline_ns = resv_now_ns(server->host) + drain_left_ms(server) * 1000000;
+    uint64_t left_ms = drain_left_ms(server);
+    /* What it gives up at its deadline it must still be able to answer: that is before ours. */
+    if (server->drain_timer.fired == drain_hangs)
+        left_ms = left_ms > DRAIN_ANSWERS_MS ? left_ms - DRAIN_ANSWERS_MS : 0;
+    uint64_t deadline_ns = resv_now_ns(server->host) + left_ms * 1000000;
     server->start->strategy->drain(server->instance, deadline_ns);
 }
 
@@ -149,13 +161,6 @@ static void api_is_drained(void *data)
     struct server *server = data;
     dispatcher_set_accepting(server->dispatcher, false);
     dispatcher_when_idle(server->dispatcher, operations_are_done, server);
-}
-
-static void drain_hangs(struct resv_timer *timer)
-{
-    (void)timer;
-    log_event(RESV_LOG_ERROR, "the strategy does not end, exit at once", NULL);
-    _exit(EXIT_CODE_FAILURE);
 }
 
 /* Whoever still reads slowly or has sent half a request is cut off; what is under way with the
