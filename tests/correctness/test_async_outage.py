@@ -11,7 +11,6 @@ import asyncio
 import os
 import random
 import signal
-import subprocess
 import time
 
 import pytest
@@ -20,6 +19,7 @@ from async_load import Ledger, check_all, under_load
 from database_fixtures import reserve
 from resvd_fixtures import finish, starter
 from resvd_process import is_sanitized, wait_until
+from small_disks import MountError, small_disk_at
 
 OUTAGE_S = float(os.environ.get("RESVD_TEST_ASYNC_OUTAGE_S", "5"))
 SEED = int(os.environ.get("RESVD_TEST_SEED", random.SystemRandom().randrange(2**32)))
@@ -229,14 +229,11 @@ def test_kafka_slow_then_full_then_well(stack, chance):
 @pytest.fixture
 def small_disk(tmp_path):
     """A disk of 64 MiB, where this user may mount one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "resvd-test", str(folder)],
-                             capture_output=True, text=True, check=False)
-    if mounted.returncode != 0:
-        pytest.skip(f"a small disk cannot be mounted here (root is needed): {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    try:
+        with small_disk_at(tmp_path / "disk", 64) as folder:
+            yield folder
+    except MountError as error:
+        pytest.skip(str(error))
 
 
 def test_kafka_disk_full(small_disk, tmp_path, request, tmp_path_factory, chance):

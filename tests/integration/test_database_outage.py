@@ -6,7 +6,6 @@ RESVD_TEST_GONE_SECONDS: how long the server stays away in the test of a longer 
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 
 import pytest
@@ -20,6 +19,7 @@ from database_fixtures import (
     wait_until,
 )
 from services import MariaDB
+from small_disks import MountError, small_disk_at
 
 GONE_S = float(os.environ.get("RESVD_TEST_GONE_SECONDS", "10"))
 BACK_S = 10.0  # within which resvd must be selling again once the server is there
@@ -220,14 +220,11 @@ def take_all_connections(mariadb, database, root, others):
 @pytest.fixture
 def small_disk(tmp_path):
     """A disk of 96 MiB, where this user may mount one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m", "resvd-test", str(folder)],
-                             capture_output=True, text=True, check=False)
-    if mounted.returncode != 0:
-        pytest.skip(f"a small disk cannot be mounted here (root is needed): {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    try:
+        with small_disk_at(tmp_path / "disk", 96) as folder:
+            yield folder
+    except MountError as error:
+        pytest.skip(str(error))
 
 
 def test_disk_full(small_disk, tmp_path, serve, kind):

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+from small_disks import MountError, small_disk_at
 
 HERE = Path(__file__).resolve().parent
 RESET = {"server__allow_reset": "on"}
@@ -210,13 +211,11 @@ def try_until(server, status: int, prefix: str, timeout_s: float = 20.0) -> tupl
 @pytest.fixture
 def small_disk(tmp_path):
     """A disk of 4 MiB where we may mount one; else None."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "resvd-test", str(folder)]
-    mounted = subprocess.run(command, capture_output=True, check=False).returncode == 0
-    yield folder if mounted else None
-    if mounted:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
+    try:
+        with small_disk_at(tmp_path / "disk", 4) as folder:
+            yield folder
+    except MountError:
+        yield None
 
 
 def test_disk_full(small_disk, tmp_path, start):

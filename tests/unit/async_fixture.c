@@ -425,3 +425,17 @@ void remember(struct database_fixture *fixture)
     hints_put_member(&async_of(fixture)->hints, 1);
     hints_put_member(&async_of(fixture)->hints, 2);
 }
+
+struct resv_op *reserve(struct database_fixture *fixture, bool keyed, int64_t member_id)
+{
+    return submit_reserve(fixture, keyed, 1, member_id, 2);
+}
+
+struct resv_op *reserve_keyed(struct database_fixture *fixture)
+{
+    struct resv_op *op = reserve(fixture, true, 1);
+    expect_run(DATABASE_READ_CONCERT, DATABASE_READ_RESERVATIONS, DATABASE_READ_MEMBERS,
+               DATABASE_READ_EPOCH, END);
+    knows(fixture, true, true);
+    return op;
+}

@@ -59,6 +59,12 @@ struct async *async_of(struct database_fixture *fixture);
 void knows(struct database_fixture *fixture, bool concert, bool member);
 /* Concert 1 and members 1 and 2 are remembered as existing. */
 void remember(struct database_fixture *fixture);
+/* RESERVE 2 seats of concert 1. */
+struct resv_op *reserve(struct database_fixture *fixture, bool keyed, int64_t member_id);
+/* The same by member 1 with a key; its row is not there. */
+struct resv_op *reserve_keyed(struct database_fixture *fixture);
+/* How Redis says that it is pending: the first operation's id has 100 as its first byte. */
+#define PENDING_KEYED(CONTENT) "1 reserve 64000000-0000-0000-0000-000000000000 " CONTENT " 1700 3 k"
 
 /* The first call that waits; fails when it is not of this script. */
 struct fake_call *expect_call(const char *script);

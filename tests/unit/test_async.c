@@ -4,24 +4,6 @@
 #include "async_fixture.h"
 
 #define RESERVE_1 "1 reserve * 1 1 2 * 3 -"
-/* The first operation's id, with 100 as its first byte. */
-#define PENDING(CONTENT) "1 reserve 64000000-0000-0000-0000-000000000000 " CONTENT " 1700 3 k"
-
-static struct resv_op *reserve(struct database_fixture *fixture, bool keyed, int64_t member_id)
-{
-    return submit_reserve(fixture, keyed, 1, member_id, 2);
-}
-
-/* With a key; its row is not there. */
-static struct resv_op *reserve_keyed(struct database_fixture *fixture)
-{
-    struct resv_op *op = reserve(fixture, true, 1);
-    expect_run(DATABASE_READ_CONCERT, DATABASE_READ_RESERVATIONS, DATABASE_READ_MEMBERS,
-               DATABASE_READ_EPOCH, END);
-    knows(fixture, true, true);
-    return op;
-}
-
 /* --- the way ------------------------------------------------------------------------------------
  */
 
@@ -352,7 +334,7 @@ static void redis_is_another_one_by_then(void **state)
     assert_outcome(op, RESV_UNKNOWN);
     the_redis.down = false;
     op = reserve_keyed(fixture);
-    call_says(fixture, "reserve", N(1), T(PENDING("1 1 2") "+"));
+    call_says(fixture, "reserve", N(1), T(PENDING_KEYED("1 1 2") "+"));
     redis_restarts("T");
     event_is(fixture, KAFKA_PERSISTED);
     assert_outcome(op, RESV_UNKNOWN);

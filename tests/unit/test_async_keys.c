@@ -2,24 +2,6 @@
  * has lost data does not know any more. */
 #include "async_fixture.h"
 
-/* The first operation's id, with 100 as its first byte. */
-#define PENDING(CONTENT) "1 reserve 64000000-0000-0000-0000-000000000000 " CONTENT " 1700 3 k"
-
-static struct resv_op *reserve(struct database_fixture *fixture, bool keyed, int64_t member_id)
-{
-    return submit_reserve(fixture, keyed, 1, member_id, 2);
-}
-
-/* With a key; its row is not there. */
-static struct resv_op *reserve_keyed(struct database_fixture *fixture)
-{
-    struct resv_op *op = reserve(fixture, true, 1);
-    expect_run(DATABASE_READ_CONCERT, DATABASE_READ_RESERVATIONS, DATABASE_READ_MEMBERS,
-               DATABASE_READ_EPOCH, END);
-    knows(fixture, true, true);
-    return op;
-}
-
 /* --- keys ---------------------------------------------------------------------------------------
  */
 
@@ -46,18 +28,18 @@ static void what_is_pending_is_published_again(void **state)
 {
     struct database_fixture *fixture = *state;
     struct resv_op *op = reserve_keyed(fixture);
-    call_says(fixture, "reserve", N(1), T(PENDING("1 1 2") "+"));
-    expect_event(PENDING("1 1 2")); /* as it stands there, without the mark */
+    call_says(fixture, "reserve", N(1), T(PENDING_KEYED("1 1 2") "+"));
+    expect_event(PENDING_KEYED("1 1 2")); /* as it stands there, without the mark */
     assert_under_way(op);
     event_is(fixture, KAFKA_PERSISTED);
     assert_outcome(op, RESV_ACCEPTED);
     assert_true(op->reservation.replay);
     op = reserve_keyed(fixture);
-    call_says(fixture, "reserve", N(1), T(PENDING("1 1 2") "+"));
+    call_says(fixture, "reserve", N(1), T(PENDING_KEYED("1 1 2") "+"));
     event_is(fixture, KAFKA_NOT_PERSISTED);
     assert_outcome(op, RESV_UNKNOWN); /* not this one's to undo */
     op = reserve_keyed(fixture);
-    call_says(fixture, "reserve", N(1), T(PENDING("1 1 3") "+"));
+    call_says(fixture, "reserve", N(1), T(PENDING_KEYED("1 1 3") "+"));
     assert_outcome(op, RESV_KEY_REUSED);
     op = reserve_keyed(fixture);
     call_says(fixture, "reserve", N(1), N(5));
@@ -109,8 +91,8 @@ static void an_unknown_member_with_a_used_key(void **state)
     static const struct {
         const char *pending;
         enum resv_outcome outcome;
-    } cases[] = {{PENDING("1 1 3"), RESV_KEY_REUSED},
-                 {PENDING("1 1 2"), RESV_UNKNOWN_MEMBER},
+    } cases[] = {{PENDING_KEYED("1 1 3"), RESV_KEY_REUSED},
+                 {PENDING_KEYED("1 1 2"), RESV_UNKNOWN_MEMBER},
                  {NULL, RESV_UNKNOWN_MEMBER}};
     for (size_t i = 0; i < 3; i++) {
         struct resv_op *op = reserve(fixture, true, 1);
