@@ -9,6 +9,8 @@ import json
 import socket
 import time
 
+import summary
+
 COUNT = 100
 CAPACITY = 100
 LOAD = f"{COUNT} at once on {CAPACITY} seats"  # its name in keys of results
@@ -84,7 +86,7 @@ def measurement(statuses, seconds, deadlocks, tables):
         "failed": len(statuses) - succeeded,
         "statuses": {str(status): statuses.count(status) for status in sorted(set(statuses))},
         "deadlocks": deadlocks,
-        "rows": sum(concert["live"] for concert in tables["concerts"]),
+        "rows": summary.live_seats(tables),
         "seats_sold": sum(concert["sold"] for concert in tables["concerts"]),
         "seconds": seconds,
         "counts": {"requests": len(statuses), "status": len(statuses) - succeeded, "connect": 0,

@@ -35,6 +35,11 @@ def wrk_command(wrk, url, shape, seconds, threads):
     ]
 
 
+def is_count(value):
+    """Of JSON, where true is an int, too."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
 def parse_wrk(text):
     """The counts of the RESULT line that reserve.lua prints."""
     lines = [line for line in text.splitlines() if line.startswith("RESULT ")]

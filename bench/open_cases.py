@@ -6,6 +6,7 @@ import open_loop
 import plan
 import stampede_cases
 import subjects as subjects_of
+import summary
 import written_behind
 
 WARM_UP_RATE_MAX = 8000  # a second: the case's own rate up to this
@@ -60,8 +61,7 @@ class OpenCase:
     def measure(self):
         """The CPU of the load, for the server's cores, and all until the last row is there."""
         unknown_before = self.warm_up()
-        rows_before = sum(concert["live"] for concert in
-                          self.server.admin_json("GET", "/admin/audit")["concerts"])
+        rows_before = summary.live_seats(self.server.admin_json("GET", "/admin/audit"))
         if self.store:
             self.store.wait_until_quiet()
         cpu = self.server.cpu_seconds()
@@ -108,10 +108,7 @@ class OpenCase:
                              self.ids)
 
     def settle(self):
-        """Nothing is under way, and nothing waits for its row."""
-        self.server.wait_until_idle()
-        if self.subject.writes_behind:
-            self.session.stock_and_log.wait_until_settled()
+        self.session.settle(self.server, self.subject)
 
     def rows(self):
         """Status of each by its id."""

@@ -11,6 +11,7 @@ import subprocess
 from contextlib import closing
 
 import load
+import summary
 
 LoadError = load.LoadError
 
@@ -66,17 +67,14 @@ def parse(text):
     return result
 
 
-def is_count(value):
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
 def what_is_wrong(result):
     """In words, what cannot be; None: nothing."""
     for name in COUNTS:
-        if not is_count(result.get(name)):
+        if not load.is_count(result.get(name)):
             return f"has no {name}"
     for name in ("statuses", "statuses_in_time"):
-        if not isinstance(result.get(name), dict) or not all(map(is_count, result[name].values())):
+        if not isinstance(result.get(name), dict) or not all(
+                map(load.is_count, result[name].values())):
             return f"has no {name}"
     if result["load_us"] == 0 or result["duration_us"] < result["load_us"]:
         return "took no time"
@@ -101,7 +99,8 @@ def what_is_wrong(result):
                         ("late", result["sent"])):
         found = result.get(name)
         if (found is None) != (count == 0) or found is not None and not (
-                isinstance(found, dict) and all(is_count(found.get(key)) for key in PERCENTILES)):
+                isinstance(found, dict)
+                and all(load.is_count(found.get(key)) for key in PERCENTILES)):
             return f"has no {name}"
     return wrong_curve(result.get("cdf"))
 
@@ -384,7 +383,7 @@ def sellout_violations(measured, audit, capacity=SELLOUT_CAPACITY):
     as many when clearly more have asked (who was refused for another reason has not). Seats that
     somebody gave back were sold to the next, so none may be left."""
     seats = capacity * len(audit["concerts"])
-    rows = sum(concert["live"] for concert in audit["concerts"])
+    rows = summary.live_seats(audit)
     asked = measured["accepted"] + measured["sold_out"]
     violations = []
     if rows > seats:

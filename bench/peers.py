@@ -160,10 +160,6 @@ def audit(store):
         "FROM concerts c ORDER BY c.id", database=DATABASE))
 
 
-def rows_of(found):
-    return sum(entry["live"] for entry in found["concerts"])
-
-
 # --- the process ----------------------------------------------------------------------------------
 
 
@@ -361,7 +357,7 @@ def measure(session, case, path, setting, warm_up_max=None):
     try:
         warm_up(session, case, peer, setting, warm_up_max or warm_up_seconds(path, setting))
         store = session.database()
-        rows_before = rows_of(audit(store))
+        rows_before = summary.live_seats(audit(store))
         store.wait_until_quiet()
         result = measure_load(session, case, path, peer)
         result["audit"] = audit(store)
@@ -449,7 +445,7 @@ def measure_drain(session, case, setting, events=None):
         fill(session, case, peer, min(events, DRAIN_WARM_UP_EVENTS[setting]))
         peer.wait_until_settled()
         peer.let_consume(False)
-        sold = rows_of(audit(store))
+        sold = summary.live_seats(audit(store))
         pending, answers = fill(session, case, peer, events)
         store.wait_until_quiet()
         cpu = cpu_of_all(session, "async", peer)

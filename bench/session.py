@@ -185,7 +185,7 @@ class Session:
             warm_up = {"counts": counts, "unknown": case.connections
                        + written_behind.answers_of_500({}, server.metrics())}
             warm_up["violations"] = self.audit(server, store, case, subject, 0, warm_up)
-            rows_before = sum(c["live"] for c in warm_up["audit"]["concerts"])
+            rows_before = summary.live_seats(warm_up["audit"])
             metrics_before = server.metrics()
             result = self.measure_on(store, server, case)
             result["memory_mib"] = resident_bytes(server.process.pid) / (1 << 20)
@@ -265,13 +265,17 @@ class Session:
             self.batch_rows[case.connections] = result["batch"]["mean"]
         return result
 
+    def settle(self, server, subject):
+        """Until nothing is under way, and nothing waits for its row."""
+        server.wait_until_idle()
+        if subject.writes_behind:
+            self.stock_and_log.wait_until_settled()
+
     def audit(self, server, store, case, subject, rows_before, result):
         """After every run, by resvd and, where that can be, by asking the store itself; what is
         wrong is shown at once and fails the run in the end."""
-        server.wait_until_idle()
+        self.settle(server, subject)
         under_way = result.get("unknown", case.connections)
-        if subject.writes_behind:
-            self.stock_and_log.wait_until_settled()
         result["audit"] = server.admin_json("GET", "/admin/audit")
         violations = summary.audit_violations(
             result["audit"], rows_before, result["counts"], under_way, case.depth)

@@ -188,10 +188,6 @@ def wait_for(process, timeout_s):
 # --- its summary ----------------------------------------------------------------------------------
 
 
-def is_count(value):
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
 def parse_summary(text):
     """What stampede.js left, held against itself."""
     try:
@@ -201,9 +197,10 @@ def parse_summary(text):
     except (ValueError, KeyError, TypeError) as error:
         raise load.LoadError(f"k6's summary cannot be read ({error}): {text[:1000]}") from error
     wrong = [name for name in ("begun", "status_other", "hold_answered", "hold_accepted", *ENDS)
-             if not is_count(counts.get(name))]
-    wrong += [name for name, value in counts.items() if not is_count(value)]
-    wrong += [name for name in ("ended", "received_bytes") if not is_count(summary.get(name))]
+             if not load.is_count(counts.get(name))]
+    wrong += [name for name, value in counts.items() if not load.is_count(value)]
+    wrong += [name for name in ("ended", "received_bytes")
+              if not load.is_count(summary.get(name))]
     if wrong:
         raise load.LoadError(f"k6's summary has no {wrong[0]}: {text[:1000]}")
     if not isinstance(duration_ms, (int, float)) or duration_ms <= 0:

@@ -47,31 +47,22 @@ def measure_strategy(session, case, subject):
     store = session.database() if "mariadb" in subject.services else None
     try:
         session.load_on(server, warm_up_of(case), session.warm_up_seconds(subject))
-        settle = settle_of(session, server, subject)
-        settle()
+        session.settle(server, subject)
         session.reset(server, case.concerts, plan.STAMPEDE_CAPACITY)  # no seat is gone yet
         if subject.writes_behind:  # the reset has closed the gates
             written_behind.open_gates(server, case.concerts)
-            settle()
-        rows_before = peers.rows_of(server.admin_json("GET", "/admin/audit"))
+            session.settle(server, subject)
+        rows_before = summary.live_seats(server.admin_json("GET", "/admin/audit"))
         probes = [samples.ResvdProbe(server.admin_port)]
         if subject.writes_behind:
             probes.append(lambda: {"backlog": session.stock_and_log.seats_pending()})
-        result = run(session, server, "/api/reservations", probes, settle)
+        result = run(session, server, "/api/reservations", probes,
+                     lambda: session.settle(server, subject))
         result["violations"] = session.audit(server, store, case, subject, rows_before, result)
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
     return result
-
-
-def settle_of(session, server, subject):
-    """Waits until nothing is under way, and nothing waits for its row."""
-    def settle():
-        server.wait_until_idle()
-        if subject.writes_behind:
-            session.stock_and_log.wait_until_settled()
-    return settle
 
 
 def warm_up_of(case):
@@ -87,7 +78,7 @@ def measure_peer(session, case, peer_of):
         peers.warm_up(session, warm_up_of(case), peer, peer_of.setting,
                       peer_cases.warm_up_seconds(session, peer_of))
         peer.reset(case.concerts, plan.STAMPEDE_CAPACITY)
-        rows_before = peers.rows_of(peers.audit(store))
+        rows_before = summary.live_seats(peers.audit(store))
         result = run(session, peer, peers.PATHS[peer_of.path], [lambda: connections_of(peer)],
                      lambda: settle_peer(peer, peer_of))
         result.update(give_up(peer, store))

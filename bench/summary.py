@@ -88,6 +88,11 @@ def row_bounds(good_answers, connections, depth, broken_connections=0):
     return good_answers, good_answers + (connections + broken_connections) * depth
 
 
+def live_seats(audit):
+    """Of all concerts."""
+    return sum(concert["live"] for concert in audit["concerts"])
+
+
 def audit_violations(audit, rows_before, load, connections, depth):
     """What is wrong after a run, in words: the audit's own judgement, and rows against answers.
 
@@ -105,7 +110,7 @@ def audit_violations(audit, rows_before, load, connections, depth):
         if concert["sold"] != concert["live"]:
             violations.append(
                 f"{name}: sold is {concert['sold']} but its rows have {concert['live']} seats")
-    rows = sum(concert["live"] for concert in audit["concerts"]) - rows_before
+    rows = live_seats(audit) - rows_before
     broken = load["read"] + load["write"] + load["connect"] + load["timeout"]
     least, most = row_bounds(load["requests"] - load["status"], connections, depth, broken)
     if rows < least:

@@ -258,7 +258,7 @@ def row_violations(found, name, wanted):
     violations = []
     if not found.get("consistent"):
         violations.append(f"{name}: the store is not consistent")
-    rows = sum(entry["live"] for entry in found["concerts"])
+    rows = summary.live_seats(found)
     if rows != wanted:
         violations.append(f"{name}: {wanted} reservations were accepted but {rows} rows are there")
     return violations
