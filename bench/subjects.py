@@ -91,21 +91,27 @@ class UnknownStrategy(Exception):
     """Its text is for the reader as it stands."""
 
 
-def select(words):
-    """Those that the words name, in the order of ALL: a subject by its name, or all of a strategy.
-    No words: all that are not for special questions only."""
-    if not words:
-        return tuple(subject for subject in ALL if not subject.asked_only)
+def named(words):
+    """Names of all that the words stand for, peers too: each is a name, or a strategy's name."""
     chosen = set()
     for word in words:
-        found = [subject for subject in ALL if subject.name == word] or [
-            subject for subject in ALL if subject.strategy == word]
+        found = {name for name in (*BY_NAME, *PEERS) if name == word} or {
+            subject.name for subject in ALL if subject.strategy == word}
         if not found:
-            names = sorted({name for subject in ALL for name in (subject.name, subject.strategy)})
+            known = sorted({*BY_NAME, *PEERS, *(subject.strategy for subject in ALL)})
             raise UnknownStrategy(
-                f"there is no strategy \"{word}\" to measure; known: {', '.join(names)}")
-        chosen.update(found)
-    return tuple(subject for subject in ALL if subject in chosen)
+                f"there is no strategy \"{word}\" to measure; known: {', '.join(known)}")
+        chosen |= found
+    return chosen
+
+
+def select(words):
+    """The strategies that the words name, in the order of ALL. No words: all that are not for
+    special questions only."""
+    if not words:
+        return tuple(subject for subject in ALL if not subject.asked_only)
+    chosen = named(words)
+    return tuple(subject for subject in ALL if subject.name in chosen)
 
 
 def split_by_binary(subjects, compiled_in):

@@ -359,7 +359,10 @@ def test_strategies_are_chosen_by_name_or_by_strategy():
     assert names("redlock") == ["redlock-n1", "redlock-n3", "redlock-n1-handoff16"]
     assert "naive" not in names() and "grouped" in names()
     assert names("embedded") == ["embedded"]  # not the one that has batches of one
-    with pytest.raises(subjects.UnknownStrategy, match="groupd.*known:.*grouped"):
+    assert names("grouped", "peer-lock-fair") == ["grouped"]  # a peer is none of resvd's
+    assert subjects.named(["redlock", "peer-lock-fair"]) == {
+        "redlock-n1", "redlock-n3", "redlock-n1-handoff16", "peer-lock-fair"}
+    with pytest.raises(subjects.UnknownStrategy, match="groupd.*known:.*grouped.*peer-lock-fair"):
         subjects.select(["groupd"])
 
 

@@ -2,8 +2,6 @@
 nothing that is there, and says that it was interrupted."""
 
 import copy
-import importlib.machinery
-import importlib.util
 import io
 import json
 import os
@@ -19,6 +17,7 @@ import pytest
 BENCH = pathlib.Path(__file__).resolve().parents[2] / "bench"
 sys.path.insert(0, str(BENCH))
 
+import bench_run
 import comparison
 import plan
 import progress
@@ -402,9 +401,7 @@ class FailingSession(Session):
 
 
 def test_a_failure_is_one_of_its_measurement_and_is_not_tried_again(tmp_path):
-    loader = importlib.machinery.SourceFileLoader("bench_run", str(BENCH / "run"))
-    run = importlib.util.module_from_spec(importlib.util.spec_from_loader("bench_run", loader))
-    loader.exec_module(run)
+    run = bench_run.load()
     cases = plan.make_cases(["one"])[:3]
     session = FailingSession(cases[1].key)
     journal = begin(tmp_path)
