@@ -9,6 +9,14 @@ def number(value, digits=None):
     return f"{value:,.{digits}f}"
 
 
+def ratio_digits(entry):
+    """Of a comparison: a hundredth is two digits of nothing, and a goal missed by little must not
+    look reached."""
+    value, goal = entry["ratio"]["median"], entry.get("goal")
+    near = goal is not None and value != goal and round(value, 2) == round(goal, 2)
+    return 4 if value < 0.1 or near else 2
+
+
 def median_of(found, field, digits=None):
     return number(found[field]["median"], digits) if field in found else "–"
 

@@ -3,7 +3,8 @@ generator's ceiling and where it all was measured. Each as a Table of text."""
 
 import figure_data as data
 import plan
-from cells import number
+import tables
+from cells import number, ratio_digits
 from study import NOTHING, Table, percent
 
 # Of a measurement: the summary's name, the column's head, digits (None: as it is best read).
@@ -83,8 +84,7 @@ STORE_COSTS = (
 COLUMNS_MAX = 10  # of a table, beside the first and what is counted
 SKIPPED = "skipped"  # under an open loop what was not measured broke at a lower rate
 RATE_HEADS = {"http": "answers/s", plan.STAMPEDE: "answers/s"}
-FIELD_NAMES = {"requests_per_second": "rates", "p99_ms": "p99", "rows_per_second": "rows/s",
-               "server_cpu_seconds_per_1000": "the server's CPU"}
+FIELD_NAMES = {**tables.BOUND_FIELDS, **tables.FIELDS}
 
 
 def case_title(entry):
@@ -251,7 +251,7 @@ def goal_text(found):
 def judged_text(found):
     """The value that a goal was held against: a ratio's, or a case's own."""
     if "ratio" in found:
-        return number(found["ratio"]["median"])
+        return number(found["ratio"]["median"], ratio_digits(found))
     return number(found["value"], 4 if 0 < found["value"] < 1 else 0)
 
 

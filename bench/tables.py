@@ -5,7 +5,7 @@ import plan
 import study
 import subjects as subjects_of
 import tables_load
-from cells import median_of, number, range_of, table
+from cells import median_of, number, range_of, ratio_digits, table
 from figure_data import title_of
 
 FIELDS = {"requests_per_second": "rates", "p99_ms": "p99",
@@ -233,11 +233,6 @@ def goal_text(entry):
     if entry["goal"] is None:
         return "–"
     return f"{entry['goal_is']} {entry['goal']}: {'reached' if entry['goal_reached'] else 'MISSED'}"
-
-
-def ratio_digits(entry):
-    """A hundredth is two digits of nothing."""
-    return 4 if entry["ratio"]["median"] < 0.1 else 2
 
 
 def comparison_section(document):

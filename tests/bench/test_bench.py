@@ -8,6 +8,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "bench"))
 
+import cells
 import database
 import facts
 import goals
@@ -578,6 +579,14 @@ def make_store_document():
     found = {**document["facts"], "mariadb": variables}
     parameters = {"threads": 1, "rounds": 2, "rounds_done": 2, "seconds": 1, "config_digest": "ab"}
     return report.make(found, [], parameters, [], rounds, cases, []), cases
+
+
+def test_a_goal_missed_by_little_does_not_look_reached():
+    def digits(median, goal=None):
+        return cells.ratio_digits({"ratio": {"median": median}, "goal": goal})
+
+    assert digits(0.7496, 0.75) == 4 and digits(0.012) == 4
+    assert digits(0.75, 0.75) == digits(0.74, 0.75) == digits(19.85, 10) == digits(1.35) == 2
 
 
 def test_markdown_of_strategies_side_by_side():
