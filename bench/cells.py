@@ -17,6 +17,13 @@ def ratio_digits(entry):
     return 4 if value < 0.1 or near else 2
 
 
+def judged_text(entry):
+    """The value that a goal was held against: a ratio's, or a case's own."""
+    if "ratio" in entry:
+        return number(entry["ratio"]["median"], ratio_digits(entry))
+    return number(entry["value"], 4 if 0 < entry["value"] < 1 else 0)
+
+
 def median_of(found, field, digits=None):
     return number(found[field]["median"], digits) if field in found else "–"
 

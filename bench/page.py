@@ -20,6 +20,7 @@ import page_tables
 import plan
 import readme_tables
 import study
+from cells import judged_text
 
 STYLE = pathlib.Path(__file__).resolve().parent / "page.css"
 EXIT_BAD_FILE = 65
@@ -168,7 +169,7 @@ def missed_html(document):
         f"{page_tables.case_name(found['case'])}"
         + (f" : {page_tables.case_name(found['to'])}" if "to" in found else "")
         + f", {page_tables.FIELD_NAMES.get(found['field'], found['field'])}: "
-        + f"{page_tables.judged_text(found)}, {page_tables.goal_text(found)}"
+        + f"{judged_text(found)}, {page_tables.goal_text(found)}"
         for found in missed))
 
 

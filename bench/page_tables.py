@@ -4,7 +4,7 @@ generator's ceiling and where it all was measured. Each as a Table of text."""
 import figure_data as data
 import plan
 import tables
-from cells import number, ratio_digits
+from cells import judged_text, number, ratio_digits
 from study import NOTHING, Table, percent
 
 # Of a measurement: the summary's name, the column's head, digits (None: as it is best read).
@@ -248,17 +248,10 @@ def goal_text(found):
             + ("reached" if found["goal_reached"] else "missed"))
 
 
-def judged_text(found):
-    """The value that a goal was held against: a ratio's, or a case's own."""
-    if "ratio" in found:
-        return number(found["ratio"]["median"], ratio_digits(found))
-    return number(found["value"], 4 if 0 < found["value"] < 1 else 0)
-
-
 def comparison_table(document):
     rows = [(f"{case_name(found['case'])} : {case_name(found['to'])}",
              FIELD_NAMES.get(found["field"], found["field"]), judged_text(found),
-             range_text(found["ratio"], 2),
+             range_text(found["ratio"], ratio_digits(found)),
              "overlap: no ranking" if found["spreads_overlap"] else "apart", goal_text(found))
             for found in data.comparisons(document)]
     if not rows:

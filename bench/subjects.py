@@ -95,7 +95,7 @@ def named(words):
     """Names of all that the words stand for, peers too: each is a name, or a strategy's name."""
     chosen = set()
     for word in words:
-        found = {name for name in (*BY_NAME, *PEERS) if name == word} or {
+        found = {word} & {*BY_NAME, *PEERS} or {
             subject.name for subject in ALL if subject.strategy == word}
         if not found:
             known = sorted({*BY_NAME, *PEERS, *(subject.strategy for subject in ALL)})

@@ -5,7 +5,7 @@ import plan
 import study
 import subjects as subjects_of
 import tables_load
-from cells import median_of, number, range_of, ratio_digits, table
+from cells import judged_text, median_of, number, range_of, ratio_digits, table
 from figure_data import title_of
 
 FIELDS = {"requests_per_second": "rates", "p99_ms": "p99",
@@ -238,7 +238,7 @@ def goal_text(entry):
 def comparison_section(document):
     rows = [[f"{name_of(entry['case'])} : {name_of(entry['to'])}",
              FIELDS[entry["field"]],
-             number(entry["ratio"]["median"], ratio_digits(entry)),
+             judged_text(entry),
              range_of(entry["ratio"], ratio_digits(entry)),
              "overlap: no ranking" if entry["spreads_overlap"] else "apart", goal_text(entry)]
             for entry in document["comparisons"]]
@@ -252,8 +252,7 @@ def comparison_section(document):
 
 
 def bound_section(document):
-    rows = [[name_of(entry["case"]), BOUND_FIELDS[entry["field"]],
-             number(entry["value"], 4 if 0 < entry["value"] < 1 else 0),
+    rows = [[name_of(entry["case"]), BOUND_FIELDS[entry["field"]], judged_text(entry),
              "worst round" if entry["judged_by"] == "max" else "median", goal_text(entry)]
             for entry in document["bounds"]]
     if not rows:
