@@ -23,6 +23,32 @@ def test_strategies_are_chosen_in_every_scenario():
     assert needed("--strategies", "grouped") == {"grouped"}
 
 
+@pytest.mark.parametrize("arguments, name", [
+    (["--scenario", ""], "--scenario"), (["--scenario", ","], "--scenario"),
+    (["--strategies", ""], "--strategies"), (["--against", ""], "--against"),
+])
+def test_an_empty_choice_is_not_everything(arguments, name, capsys):
+    with pytest.raises(SystemExit) as ended:
+        bench_run.load().read_arguments(arguments)
+    assert ended.value.code == 2
+    assert f"{name} names nothing; without it all are measured" in capsys.readouterr().err
+
+
+def choose(*arguments):
+    """(cases, notes) of this build."""
+    run = bench_run.load()
+    options = run.read_arguments([*arguments, "--build", os.environ["RESVD_BUILD_DIR"]])
+    notes = []
+    return run.choose_cases(options, notes), notes
+
+
+def test_what_was_chosen_in_vain_is_noted():
+    cases, notes = choose("--scenario", "one", "--strategies", "embedded,peer-lock-fair")
+    assert {case.subject for case in cases} == {"embedded"}
+    assert notes == ["peer-lock-fair is in none of one: not measured"]
+    assert choose("--scenario", "one", "--strategies", "embedded")[1] == []
+
+
 def test_nothing_to_measure_is_said(capsys):
     run = bench_run.load()
     options = run.read_arguments(["--scenario", "async", "--strategies", "embedded",
